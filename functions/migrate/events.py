@@ -1,0 +1,184 @@
+"""The events of `migrate`: what it takes, and the facts that it sends."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import AwareDatetime, Field, model_validator
+
+from functions.migrate.model import DrainPolicy, OnStall
+from shared.events import EventData, OperationFact
+
+_DEFAULTS = DrainPolicy()
+
+
+class _HostRequest(EventData):
+    """What every request for a host says."""
+
+    cloud: str = Field(description="Name of the cloud in clouds.yaml.", min_length=1, max_length=200)
+    host: str = Field(description="Name of the host, as `openstack compute service list` shows it.", min_length=1,
+                      max_length=255)  # fmt: skip
+    reason: str = Field(description="Why. It goes on record and into Nova's disabled_reason.", min_length=1,
+                        max_length=200, pattern=r"\S")  # fmt: skip
+    requester: str = Field(default="unknown", description="Who asks.", max_length=200)
+
+
+class DrainRequested(_HostRequest):
+    """Empty a hypervisor: disable its service, move every server away, and prove that it is empty."""
+
+    event_type: ClassVar[str] = "io.drover.drain.requested"
+
+    dry_run: bool = Field(default=False, description="Answer with the plan, and change nothing.")
+    allow_downtime: bool = Field(
+        default=False, description="Cold-migrate running servers that cannot be live-migrated."
+    )
+    evacuate: bool = Field(
+        default=False,
+        description="The host is dead: build its servers again elsewhere. Needs forced_down, or `fenced`.",
+    )
+    fenced: str | None = Field(
+        default=None,
+        description="Who made sure that the host is off, and how. Drover then forces the service down itself.",
+        min_length=8,
+        max_length=200,
+    )
+    concurrency: int = Field(
+        default=_DEFAULTS.per_source,
+        description="Moves submitted at once from the host: max_concurrent_live_migrations + 1.",
+        ge=1,
+        le=100,
+    )
+    inbound: int = Field(default=_DEFAULTS.per_target, description="Moves at once into one host.", ge=1, le=100)
+    cloud_limit: int = Field(
+        default=_DEFAULTS.per_cloud, description="Migrations at once in the whole cloud.", ge=1, le=10_000
+    )
+    max_attempts: int = Field(
+        default=_DEFAULTS.max_attempts, description="Tries of one server before it is set aside.", ge=1, le=20
+    )
+    error_budget: int = Field(
+        default=_DEFAULTS.error_budget, description="Servers set aside before the drain halts.", ge=1, le=10_000
+    )
+    on_stall: OnStall = Field(
+        default=_DEFAULTS.on_stall, description="What to do when a server's memory does not become less."
+    )
+    deadline: AwareDatetime | None = Field(
+        default=None, description="Nothing new starts after it, and the drain halts."
+    )
+
+    @model_validator(mode="after")
+    def _fenced_needs_evacuate(self) -> DrainRequested:
+        if self.fenced and not self.evacuate:
+            raise ValueError("`fenced` is a statement about a dead host; it is only taken together with `evacuate`")
+        return self
+
+    def policy(self) -> DrainPolicy:
+        """The limits of this drain."""
+        return DrainPolicy(
+            allow_downtime=self.allow_downtime,
+            evacuate=self.evacuate,
+            per_source=self.concurrency,
+            per_target=self.inbound,
+            per_cloud=self.cloud_limit,
+            max_attempts=self.max_attempts,
+            error_budget=self.error_budget,
+            on_stall=self.on_stall,
+            deadline=self.deadline,
+        )
+
+
+class UndrainRequested(_HostRequest):
+    """Give a drained host back: enable its service, if the reason it is disabled for is still a drain's."""
+
+    event_type: ClassVar[str] = "io.drover.undrain.requested"
+
+
+class DrainPlanned(EventData):
+    """Answers a drain request with `dry_run`: what would be done. Nothing was changed."""
+
+    event_type: ClassVar[str] = "io.drover.drain.planned"
+    host: str = Field(description="The host that would be emptied.")
+    feasible: bool = Field(description="Whether it would be empty.")
+    servers: list[dict[str, Any]] = Field(
+        description="id, name, action, to, reason, way_out and seconds of each server, in the order of the moves."
+    )
+    shortfall: dict[str, Any] | None = Field(description="What would not fit, and by how much.")
+    seconds: float = Field(description="Forecast of the whole drain.")
+
+
+class DrainAccepted(OperationFact):
+    """A drain was stored, or one of the same host goes on already: then it answers with that one."""
+
+    event_type: ClassVar[str] = "io.drover.drain.accepted"
+
+
+class DrainStarted(OperationFact):
+    """The host's service is disabled, and the moves begin."""
+
+    event_type: ClassVar[str] = "io.drover.drain.started"
+
+
+class DrainProgressed(OperationFact):
+    """A slice of the drain has ended and the next one is due; a hint, which may be lost."""
+
+    event_type: ClassVar[str] = "io.drover.drain.progressed"
+
+
+class DrainPaused(OperationFact):
+    """Somebody paused the drain."""
+
+    event_type: ClassVar[str] = "io.drover.drain.paused"
+
+
+class DrainResumed(OperationFact):
+    """Somebody resumed the drain."""
+
+    event_type: ClassVar[str] = "io.drover.drain.resumed"
+
+
+class DrainHalted(OperationFact):
+    """The drain stopped itself and waits for a person; `note` says why."""
+
+    event_type: ClassVar[str] = "io.drover.drain.halted"
+
+
+class DrainCompleted(OperationFact):
+    """The host is empty, seen twice in a row."""
+
+    event_type: ClassVar[str] = "io.drover.drain.completed"
+
+
+class DrainFailed(OperationFact):
+    """The drain could not be done; `note` says why, `summary.left` what stayed."""
+
+    event_type: ClassVar[str] = "io.drover.drain.failed"
+
+
+class DrainCancelled(OperationFact):
+    """Somebody cancelled the drain; `note` says what could not be aborted."""
+
+    event_type: ClassVar[str] = "io.drover.drain.cancelled"
+
+
+class UndrainAccepted(OperationFact):
+    """The request to give a host back was stored."""
+
+    event_type: ClassVar[str] = "io.drover.undrain.accepted"
+
+
+class UndrainCompleted(OperationFact):
+    """The host's service is enabled."""
+
+    event_type: ClassVar[str] = "io.drover.undrain.completed"
+
+
+class UndrainFailed(OperationFact):
+    """The host was not enabled; `note` says why."""
+
+    event_type: ClassVar[str] = "io.drover.undrain.failed"
+
+
+REQUESTS: tuple[type[EventData], ...] = (DrainRequested, UndrainRequested)
+FACTS: tuple[type[EventData], ...] = (
+    DrainPlanned, DrainAccepted, DrainStarted, DrainProgressed, DrainPaused, DrainResumed, DrainHalted,
+    DrainCompleted, DrainFailed, DrainCancelled, UndrainAccepted, UndrainCompleted, UndrainFailed,
+)  # fmt: skip

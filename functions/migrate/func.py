@@ -1,0 +1,23 @@
+"""The door of `migrate`: drains of hypervisors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from shared.door import Door
+
+if TYPE_CHECKING:
+    from shared.operations import Kind
+
+
+def kinds() -> Sequence[Kind]:
+    """The kinds of operations that this function runs."""
+    from functions.migrate.drain import Drain
+    from functions.migrate.undrain import Undrain
+
+    return [Drain(), Undrain()]
+
+
+door = Door("migrate", kinds)
+main = door.main

@@ -1,0 +1,211 @@
+"""Whether a server can be moved as it is: the rules of Nova, one line each, without looking for a target yet.
+
+Sources: the decorators of `nova/compute/api.py` (`live_migrate`, `resize`, `evacuate`, `shelve`) and the map from
+vm_state and task_state to status in `nova/api/openstack/common.py`, both of 2026.1.
+
+What a snapshot does not show is left to Nova to refuse: Manila shares, ports of Cyborg, the CPU model. Nor does it
+show whether the alias of a PCI device says `live_migratable`: every such device is taken to bind its server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from functions.migrate.model import MOVES, Action, DrainPolicy, Verdict
+from shared.fleet.snapshot import Host, Server
+
+DOWNTIME = "cold migration with --allow-downtime"
+
+GUEST_OFF = frozenset({4, 6, 7})
+"""Power states (shutdown, crashed, suspended) in which Nova refuses a live migration, whatever the status says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """Something that a server has and that forbids some ways of moving it."""
+
+    name: str
+    """In the operator's words."""
+    present: Callable[[Server], bool]
+    live: bool = False
+    cold: bool = True
+    evacuate: bool = True
+
+
+FEATURES = (
+    Feature("memory encryption (SEV)", lambda server: _wants(server, "mem_encryption")),
+    Feature("vTPM", lambda server: _has_bound_tpm(server)),
+    Feature("vTPM", lambda server: _has_tpm(server), live=True, evacuate=False),
+    Feature("PCI device", lambda server: bool(server.extra_specs.get("pci_passthrough:alias"))),
+    Feature("persistent memory", lambda server: bool(server.extra_specs.get("hw:pmem"))),
+    Feature("accelerator", lambda server: bool(server.extra_specs.get("accel:device_profile")), cold=False),
+)
+
+
+def _cannot(reason: str, way_out: str) -> Verdict:
+    return Verdict(Action.CANNOT, reason, way_out)
+
+
+def _wait(reason: str) -> Verdict:
+    return Verdict(Action.WAIT, reason, "wait: it is looked at again")
+
+
+def _leave(reason: str) -> Verdict:
+    return Verdict(Action.LEAVE, reason)
+
+
+STATES: Mapping[str, Verdict] = {
+    "ERROR": _cannot(
+        "in ERROR",
+        "mend it first; if its guest is well, openstack server set --state active, then drain again",
+    ),
+    "RESCUE": _cannot("in RESCUE", "unrescue it first"),
+    "SUSPENDED": _cannot("SUSPENDED: its memory lies in a file on this host", "resume it first"),
+    "VERIFY_RESIZE": _cannot("in VERIFY_RESIZE: a resize waits for its owner", "confirm or revert the resize first"),
+    "SHELVED": _cannot("SHELVED, but its disk is still on this host", "offload it, or unshelve it first"),
+    "SOFT_DELETED": _cannot(
+        "SOFT_DELETED, and its disk stays here until Nova reclaims it",
+        "force-delete it, or restore it so that it can move",
+    ),
+    "BUILD": _wait("still being built"),
+    "REBUILD": _wait("being rebuilt"),
+    "REBOOT": _wait("rebooting"),
+    "HARD_REBOOT": _wait("rebooting"),
+    "PASSWORD": _wait("its password is being set"),
+    "RESIZE": _wait("being resized or cold-migrated"),
+    "REVERT_RESIZE": _wait("its resize is being reverted"),
+    "MIGRATING": _wait("already migrating, its target is not known yet"),
+    "UNKNOWN": _wait("in UNKNOWN: Nova cannot reach the database of its cell"),
+}
+"""What a status means on a living host, for those that are neither moved nor gone."""
+
+GONE: Mapping[str, Verdict] = {
+    "DELETED": _leave("deleted"),
+    "SHELVED_OFFLOADED": _leave("SHELVED_OFFLOADED: it is on no host"),
+}
+
+EVACUABLE = frozenset({"ACTIVE", "SHUTOFF", "ERROR", "REBOOT", "HARD_REBOOT", "PASSWORD"})
+"""Statuses whose vm_state is ACTIVE, STOPPED or ERROR: an evacuation ignores what task was under way."""
+
+
+def judge(server: Server, host: Host, policy: DrainPolicy) -> Verdict:
+    """What can be done with `server`, which is on `host`, within `policy`.
+
+    The verdict never depends on other servers or on targets. It is a move, WAIT (a task is under way), LEAVE (it goes
+    away by itself or holds nothing here) or CANNOT, with the reason and the cheapest way out for a person.
+    """
+    verdict = _judge(server, host, policy)
+    if server.locked and verdict.action in MOVES:
+        return replace(verdict, reason=_join(_lock_note(server), verdict.reason))
+    return verdict
+
+
+def is_dead(host: Host) -> bool:
+    """Whether nothing can migrate away from the host: Nova asks the source's service for both live and cold."""
+    return host.state != "up" or host.forced_down
+
+
+def _judge(server: Server, host: Host, policy: DrainPolicy) -> Verdict:
+    if gone := GONE.get(server.status):
+        return gone
+    if server.task_state == "deleting":
+        return _leave("being deleted")
+    if is_dead(host):
+        return _from_dead_host(server, host, policy)
+    if state := STATES.get(server.status):
+        return _with_fault(state, server)
+    if server.task_state is not None:
+        return _wait(f"its task {server.task_state} is under way")
+    if server.status == "SHUTOFF":
+        return _cold(server, Verdict(Action.COLD_MIGRATE))
+    if server.status in ("ACTIVE", "PAUSED"):
+        return _running(server, policy)
+    return _cannot(f"in {server.status}, which Nova does not migrate", "bring it to ACTIVE or SHUTOFF first")
+
+
+def _running(server: Server, policy: DrainPolicy) -> Verdict:
+    """A guest that runs or is paused moves live, unless something it has forbids it."""
+    feature = _first(server, lambda feature: not feature.live)
+    if feature:
+        return _cold(server, _with_downtime(server, feature.name, policy))
+    if server.power_state in GUEST_OFF:
+        off = "ACTIVE for Nova, but its guest is off"
+        return _cold(server, _with_downtime(server, off, policy, "stop it, then it is cold-migrated"))
+    vgpu = any(key.startswith("resources") and key.endswith(":VGPU") for key in server.extra_specs)
+    return Verdict(Action.LIVE_MIGRATE, "vGPU: migrates live from Nova 2024.1 on" if vgpu else "")
+
+
+def _with_downtime(server: Server, obstacle: str, policy: DrainPolicy, way_out: str = DOWNTIME) -> Verdict:
+    if server.status == "PAUSED":
+        return _cannot(f"{obstacle}, and PAUSED", f"unpause it, then {DOWNTIME}")
+    if not policy.allow_downtime:
+        return _cannot(obstacle, way_out)
+    return Verdict(Action.COLD_MIGRATE, f"{obstacle}: it is stopped for the move")
+
+
+def _cold(server: Server, verdict: Verdict) -> Verdict:
+    """`verdict`, unless the server has something that Nova does not cold-migrate either."""
+    if feature := _first(server, lambda feature: not feature.cold):
+        return _cannot(
+            f"{feature.name}: Nova migrates it neither live nor cold",
+            "shelve it, which frees this host, and unshelve it elsewhere (it is down meanwhile)",
+        )
+    return verdict
+
+
+def _from_dead_host(server: Server, host: Host, policy: DrainPolicy) -> Verdict:
+    if server.status == "REBUILD":
+        return _wait("being rebuilt or evacuated")
+    if not policy.evacuate:
+        return _cannot(
+            f"{host.name} is down: nothing can migrate away from it",
+            "start its nova-compute again; or, when the host is proven to be off, --evacuate",
+        )
+    if not host.forced_down:
+        return _cannot(
+            f"{host.name} is down but not forced down: if the server still ran there, its disk would be written twice",
+            f"fence the host, then: openstack compute service set --down {host.name} nova-compute",
+        )
+    if server.status not in EVACUABLE:
+        return _cannot(
+            f"in {server.status} on a dead host: Nova evacuates only ACTIVE, SHUTOFF and ERROR",
+            "openstack server set --state error, then evacuate it",
+        )
+    if feature := _first(server, lambda feature: not feature.evacuate):
+        return _cannot(f"{feature.name}: Nova does not evacuate it", "bring the host back, or restore its backup")
+    lost = "" if server.volume_backed else "its local disk is lost unless Nova's storage is shared"
+    return Verdict(Action.EVACUATE, lost)
+
+
+def _first(server: Server, forbids: Callable[[Feature], bool]) -> Feature | None:
+    return next((feature for feature in FEATURES if forbids(feature) and feature.present(server)), None)
+
+
+def _wants(server: Server, name: str) -> bool:
+    values = (server.extra_specs.get(f"hw:{name}"), server.image_properties.get(f"hw_{name}"))
+    return any(str(value).lower() in ("true", "1", "yes", "on", "t", "y") for value in values if value is not None)
+
+
+def _has_tpm(server: Server) -> bool:
+    return bool(server.extra_specs.get("hw:tpm_version") or server.image_properties.get("hw_tpm_version"))
+
+
+def _has_bound_tpm(server: Server) -> bool:
+    """Only a secret that the hosts hold travels live; the default is the user's (`hw:tpm_secret_security`, 2026.1)."""
+    return _has_tpm(server) and server.extra_specs.get("hw:tpm_secret_security") != "host"
+
+
+def _lock_note(server: Server) -> str:
+    note = "locked by its owner: admins may still move it"
+    return f'{note} (locked because: "{server.locked_reason}")' if server.locked_reason else note
+
+
+def _with_fault(verdict: Verdict, server: Server) -> Verdict:
+    if server.status == "ERROR" and server.fault:
+        return replace(verdict, reason=f"{verdict.reason}: {server.fault}")
+    return verdict
+
+
+def _join(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)

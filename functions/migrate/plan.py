@@ -1,0 +1,183 @@
+"""The plan of a drain: for every server of the host what happens to it, where it goes, and how long all of it takes.
+
+The dry run, the forecast and the run take their decisions here, so that a plan and its execution cannot differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from functions.migrate.explain import amounts
+from functions.migrate.forecast import DEFAULT_PACE, Pace, makespan
+from functions.migrate.model import MOVES, Action, DrainPlan, DrainPolicy, PlannedServer, Shortfall, Verdict
+from functions.migrate.obstacles import is_dead, judge
+from functions.migrate.targets import NOWHERE, Choice, Packing
+from shared.errors import Rejected
+from shared.fleet.snapshot import Fleet, Host, Migration, Server
+
+ACTION_OF = {
+    "live-migration": Action.LIVE_MIGRATE,
+    "migration": Action.COLD_MIGRATE,
+    "resize": Action.COLD_MIGRATE,
+    "evacuation": Action.EVACUATE,
+}
+"""What a migration's kind is called in a plan."""
+
+
+class UnknownHost(Rejected):
+    """The cloud has no compute host of this name."""
+
+    def __init__(self, host: str, fleet: Fleet) -> None:
+        similar = get_close_matches(host, fleet.hosts, n=5, cutoff=0.6)
+        known = f"did you mean {', '.join(similar)}?" if similar else _examples(fleet)
+        super().__init__(f"found no compute host named {host!r}; {known} (openstack compute service list shows them)")
+        self.similar = tuple(similar)
+        """Names of hosts that look like it, best first."""
+
+
+def plan_drain(
+    fleet: Fleet,
+    host: str,
+    policy: DrainPolicy,
+    avoid: frozenset[str] = frozenset(),
+    *,
+    planned: Mapping[str, str] = NOWHERE,
+    pace: Pace = DEFAULT_PACE,
+) -> DrainPlan:
+    """What a drain of `host` would do; changes nothing and reads nothing but `fleet`.
+
+    `avoid`: hosts that other drains empty, which are no targets. `planned`: by server id, the targets of moves that
+    other drains have decided and not yet started. Raises `UnknownHost`.
+    """
+    if host not in fleet.hosts:
+        raise UnknownHost(host, fleet)
+    servers = {server.id: server for server in fleet.on(host)}
+    adopted = _adopted(fleet, fleet.hosts[host])
+    verdicts = {
+        name: judge(server, fleet.hosts[host], policy) for name, server in servers.items() if name not in adopted
+    }
+    verdicts = _keep_together(fleet, servers, verdicts)
+    packing = _pack(fleet, host, verdicts, avoid=avoid, planned=planned)
+    verdicts |= {name: _no_target(choice) for name, choice in packing.refused.items()}
+    verdicts |= {name: _adopt(migration) for name, migration in adopted.items()}
+    targets = {**packing.targets, **{name: migration.target for name, migration in adopted.items()}}
+    lines = [_line(server, verdicts[server.id], targets.get(server.id), pace) for server in servers.values()]
+    lines.sort(key=lambda line: (line.action not in MOVES, line.id not in adopted, -line.seconds, line.name, line.id))
+    return DrainPlan(
+        host=host,
+        feasible=all(line.action in MOVES or line.action is Action.LEAVE for line in lines),
+        servers=tuple(lines),
+        shortfall=_shortfall([server for server in servers.values() if server.id in packing.refused], packing),
+        seconds=makespan([line.seconds for line in lines if line.action in MOVES], policy.per_source - 1),
+    )
+
+
+def document(plan: DrainPlan) -> dict[str, Any]:
+    """The plan as the JSON document that `drover drain --dry-run --json` prints."""
+    shortfall = plan.shortfall
+    return {
+        "host": plan.host,
+        "feasible": plan.feasible,
+        "servers": [
+            {
+                "id": server.id,
+                "name": server.name,
+                "action": server.action.value,
+                "to": server.to,
+                "reason": server.reason,
+                "way_out": server.way_out,
+                "seconds": round(server.seconds, 1),
+            }
+            for server in plan.servers
+        ],
+        "shortfall": shortfall
+        and {"servers": list(shortfall.servers), "missing": dict(shortfall.missing), "text": shortfall.text},
+        "seconds": round(plan.seconds, 1),
+    }
+
+
+def _adopted(fleet: Fleet, host: Host) -> dict[str, Migration]:
+    """The migrations in flight that take a server away from the host; from a dead host only an evacuation gets away."""
+    return {
+        migration.server: migration
+        for migration in fleet.migrations
+        if migration.in_flight
+        and migration.server in fleet.servers
+        and fleet.servers[migration.server].host == host.name
+        and migration.target not in (None, host.name)
+        and migration.kind in ACTION_OF
+        and (not is_dead(host) or migration.kind == "evacuation")
+    }
+
+
+def _pack(
+    fleet: Fleet, host: str, verdicts: Mapping[str, Verdict], *, avoid: frozenset[str], planned: Mapping[str, str]
+) -> Packing:
+    """Targets for all that move and are not in flight yet."""
+    movers = [fleet.servers[name] for name, verdict in verdicts.items() if verdict.action in MOVES]
+    if not movers:
+        return Packing({}, {}, {})
+    from functions.migrate.packing import pack  # numpy is loaded only when a target is needed
+
+    staying = verdicts.keys() - {server.id for server in movers}
+    return pack(fleet, host, movers, avoid=avoid, planned=planned, staying=frozenset(staying))
+
+
+def _adopt(migration: Migration) -> Verdict:
+    return Verdict(ACTION_OF[migration.kind], f"already migrating to {migration.target}: it is adopted")
+
+
+def _keep_together(fleet: Fleet, servers: Mapping[str, Server], verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:
+    """Members of a hard affinity group move together or not at all: whoever stays keeps the others."""
+    kept = dict(verdicts)
+    hard = [group for group in fleet.groups.values() if group.policy == "affinity"]
+    groups = [group for group in hard if not group.members.isdisjoint(kept)]
+    changed = True
+    while changed:  # a chain of groups is walked link by link; each round keeps at least one more server
+        changed = False
+        for group in groups:
+            here = sorted(member for member in group.members if member in kept)
+            stays = [member for member in here if kept[member].action in (Action.CANNOT, Action.WAIT)]
+            movers = [member for member in here if kept[member].action in MOVES]
+            for member in movers if stays else ():
+                kept[member] = _kept_by(servers[stays[0]], kept[stays[0]], group.name or group.id)
+                changed = True
+    return kept
+
+
+def _kept_by(server: Server, verdict: Verdict, group: str) -> Verdict:
+    way_out = f"{server.name}: {verdict.way_out}"
+    return Verdict(verdict.action, f"affinity group {group} stays together, and {server.name} stays here", way_out)
+
+
+def _no_target(choice: Choice) -> Verdict:
+    return Verdict(Action.CANNOT, f"no host can take it: {choice.reason}", choice.way_out)
+
+
+def _line(server: Server, verdict: Verdict, target: str | None, pace: Pace) -> PlannedServer:
+    return PlannedServer(
+        id=server.id,
+        name=server.name,
+        action=verdict.action,
+        to=target if verdict.action in MOVES else None,
+        reason=verdict.reason,
+        way_out=verdict.way_out,
+        seconds=pace.seconds(server, verdict.action),
+    )
+
+
+def _shortfall(servers: list[Server], packing: Packing) -> Shortfall | None:
+    if not servers:
+        return None
+    names = ", ".join(server.name for server in servers[:5]) + (", …" if len(servers) > 5 else "")
+    subject = "1 server fits on no host" if len(servers) == 1 else f"{len(servers)} servers fit on no host"
+    missing = packing.missing
+    why = f"{amounts(missing)} missing on the best" if missing else packing.refused[servers[0].id].reason
+    return Shortfall(tuple(server.id for server in servers), dict(missing), f"{subject} ({names}): {why}")
+
+
+def _examples(fleet: Fleet) -> str:
+    some = ", ".join(sorted(fleet.hosts)[:5])
+    return f"there are {len(fleet.hosts)} hosts: {some}{', …' if len(fleet.hosts) > 5 else ''}"

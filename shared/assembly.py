@@ -1,0 +1,35 @@
+"""Puts an engine together from the settings: store, sink, logs, metrics, traces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shared import store
+from shared.operations import Engine, Kind, Limits, Sink
+from shared.settings import Settings, load
+from shared.sink import HttpSink
+from shared.telemetry.logs import start_logs
+from shared.telemetry.metrics import Metrics, serve_metrics
+
+
+def assemble(name: str, kinds: Sequence[Kind], settings: Settings | None = None) -> Engine:
+    """The engine of a served function.
+
+    Raises:
+        SettingsError: a setting is wrong.
+        StoreError: the store does not answer.
+    """
+    settings = settings or load()
+    start_logs(settings.log_format, settings.log_level, function=name)
+    metrics = Metrics()
+    if settings.metrics_port:
+        serve_metrics(metrics, settings.metrics_port)
+    sink: Sink | None = HttpSink(settings.sink) if settings.sink else None
+    return Engine(
+        store.create(settings.database_url.get_secret_value()),
+        kinds,
+        source=f"/drover/{name}",
+        sink=sink,
+        limits=Limits(settings.slice_seconds, settings.lease_seconds, settings.continuation_hops),
+        metrics=metrics,
+    )

@@ -1,0 +1,153 @@
+"""The door: between parliament and Drover's own code. Another runtime would be another small file like this one.
+
+Everything heavy is imported with the first request, so that a pod is ready as soon as an empty function would be.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cloudevents.http import CloudEvent
+
+from shared.errors import DroverError, Rejected, Retry
+from shared.events.event import Event
+
+if TYPE_CHECKING:
+    from shared.operations import Engine, Kind
+
+MAX_BODY = 1024 * 1024
+"""Bytes of a request's body; the largest request that means something has a few kilobytes."""
+
+Answer = CloudEvent | tuple[str, int] | tuple[str, int, dict[str, str]]
+
+JSON = {"Content-Type": "application/json"}
+
+
+class Door:
+    """`main(context)` for one function, or for several in one process.
+
+    Args:
+        name: the function's name, which ends the `source` of what it sends.
+        kinds: makes the kinds of operations; called with the first request.
+    """
+
+    def __init__(self, name: str, kinds: Callable[[], Sequence[Kind]]) -> None:
+        self.name = name
+        self.kinds = kinds
+        self._engine: Engine | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, assembled from the settings at its first use."""
+        with self._lock:
+            if self._engine is None:
+                from shared.assembly import assemble
+
+                self._engine = assemble(self.name, self.kinds())
+            return self._engine
+
+    def main(self, context: Any) -> Answer:
+        """Answer one request of parliament's: a GET with JSON; a POST of a CloudEvent with a CloudEvent or nothing.
+
+        A broker understands nothing else: any other body would be delivered again and dead-lettered.
+        """
+        try:
+            if context.request.method == "GET":
+                return self._read(context.request.args)
+            return self._post(context)
+        except Rejected as error:
+            return _refuse(400, str(error))
+        except Retry as error:
+            return _refuse(503, str(error), {"Retry-After": str(max(1, round(error.after)))})
+        except DroverError as error:
+            return _refuse(503, str(error))
+        except Exception:
+            # parliament would answer with the exception's text, which may say too much
+            return self._bug()
+
+    def _post(self, context: Any) -> Answer:
+        length = context.request.content_length or 0
+        if length > MAX_BODY:
+            return _refuse(413, f"the body has {length} bytes, expected at most {MAX_BODY}: send only the event")
+        event = _event(context.cloud_event) if context.cloud_event else None
+        if event is not None:
+            return _reply(self.engine.handle(event))
+        headers = context.request.headers
+        if not all(headers.get(f"ce-{name}") for name in ("id", "source", "type")):
+            raise Rejected(
+                "this POST is no CloudEvent: expected the headers ce-specversion, ce-id, ce-source and ce-type with a "
+                "JSON body, or a body of type application/cloudevents+json (CloudEvents 1.0)"
+            )
+        broken = Event(headers["ce-id"], headers["ce-source"], headers["ce-type"], None, headers.get("ce-subject"))
+        return _reply(self.engine.reject(broken, "the event's data is not JSON; expected a JSON object"))
+
+    def _read(self, query: Any) -> Answer:
+        from shared.operations.reads import PAGE, list_operations, read_operation
+
+        engine = self.engine
+        names = set(query)
+        if names == {"operation"}:
+            document = read_operation(engine.database, engine.kinds, query["operation"])
+            if document is None:
+                return _refuse(404, f"there is no operation {query['operation']!r}; GET /?operations lists them")
+            return json.dumps(document), 200, JSON
+        if "operations" not in names:
+            raise Rejected(
+                "expected GET /?operations (with kind, state, cloud, target, limit, before) or /?operation=ID"
+            )
+        filters = {name: query[name] for name in names - {"operations", "limit", "before"}}
+        limit = query.get("limit", str(PAGE))
+        if not limit.isdecimal():
+            raise Rejected(f"limit: found {limit[:40]!r}, expected a number")
+        page = list_operations(engine.database, engine.kinds, filters, int(limit), query.get("before"))
+        return json.dumps(page), 200, JSON
+
+    def _bug(self) -> Answer:
+        import structlog
+
+        structlog.get_logger(__name__).exception("unexpected error in a request")
+        return _refuse(500, "an unexpected error, which is in this function's log; the event will be taken again")
+
+
+def function_names() -> list[str]:
+    """The functions that this image holds: the packages beside each other in `functions/` that have a door."""
+    import functions
+
+    root = os.path.dirname(os.path.abspath(functions.__file__ or ""))
+    return sorted(name for name in os.listdir(root) if os.path.exists(os.path.join(root, name, "func.py")))
+
+
+def _event(received: CloudEvent) -> Event:
+    attributes = dict(received.get_attributes())
+    core = {name: attributes.pop(name, None) for name in ("id", "source", "type", "subject")}
+    for name in ("specversion", "time", "datacontenttype", "dataschema"):
+        attributes.pop(name, None)
+    data = received.get_data()
+    return Event(
+        id=str(core["id"]),
+        source=str(core["source"]),
+        type=str(core["type"]),
+        subject=core["subject"],
+        data=data,
+        extensions={name: str(value) for name, value in attributes.items()},
+    )
+
+
+def _reply(event: Event | None) -> Answer:
+    return cloud_event(event) if event else ("", 204)
+
+
+def cloud_event(event: Event) -> CloudEvent:
+    """The event for the wire. Without `datacontenttype` it would go out as text/html."""
+    document = event.document()
+    data = document.pop("data")
+    return CloudEvent({name: value for name, value in document.items() if value is not None}, data)
+
+
+def _refuse(status: int, message: str, headers: dict[str, str] | None = None) -> Answer:
+    return json.dumps({"error": message}), status, {**JSON, **(headers or {})}

@@ -1,0 +1,23 @@
+"""The two kinds of error that an operation knows; anything else that is raised in a step is a bug."""
+
+from __future__ import annotations
+
+
+class DroverError(Exception):
+    """The base of all errors that Drover explains to a person: the message says what was found and what to do."""
+
+
+class Permanent(DroverError):
+    """Trying again would not help: the step ends with this message."""
+
+
+class Retry(DroverError):
+    """Not now: the step comes back after `after` seconds."""
+
+    def __init__(self, message: str, after: float = 10.0) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+class Rejected(DroverError):
+    """An input that Drover does not take; nothing was changed."""

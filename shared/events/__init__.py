@@ -1,0 +1,26 @@
+"""Events: the plain `Event`, the models of their data, and the types that every function shares."""
+
+from shared.events.common import (
+    OperationAnswered,
+    OperationCancelRequested,
+    OperationFact,
+    OperationPauseRequested,
+    OperationResumeRequested,
+    RequestRejected,
+    Tick,
+)
+from shared.events.event import Event
+from shared.events.model import Catalogue, EventData
+
+__all__ = [
+    "Catalogue",
+    "Event",
+    "EventData",
+    "OperationAnswered",
+    "OperationCancelRequested",
+    "OperationFact",
+    "OperationPauseRequested",
+    "OperationResumeRequested",
+    "RequestRejected",
+    "Tick",
+]

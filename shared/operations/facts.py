@@ -1,0 +1,51 @@
+"""Facts: the events that tell others what has happened to an operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from shared.clock import Clock
+from shared.events import Event, OperationFact
+from shared.store import Operation, Step
+
+if TYPE_CHECKING:
+    from shared.operations.kind import Kind
+
+FactMaker = Callable[[str, Operation, Sequence[Step]], Event]
+"""Makes the fact `io.drover.<kind>.<word>` about an operation."""
+
+HOP = "droverhop"
+"""Extension attribute: how many slices have followed each other without a tick between them."""
+
+
+def fact_type(kind: str, word: str) -> str:
+    """The type of a fact: `fact_type("drain", "completed")` is `io.drover.drain.completed`."""
+    return f"io.drover.{kind}.{word}"
+
+
+def fact_maker(kind: Kind, source: str, clock: Clock, new_id: Callable[[], str]) -> FactMaker:
+    """How this kind's facts are made."""
+
+    def make(word: str, operation: Operation, steps: Sequence[Step]) -> Event:
+        data = OperationFact(
+            operation=operation.id,
+            kind=operation.kind,
+            cloud=operation.cloud,
+            target=operation.target,
+            state=operation.state,
+            reason=operation.reason,
+            requester=operation.requester,
+            note=operation.note,
+            summary=kind.summary(operation, steps),
+        )
+        return Event(
+            id=new_id(),
+            source=source,
+            type=fact_type(kind.name, word),
+            subject=operation.target,
+            time=clock.now(),
+            data=data.model_dump(mode="json"),
+        )
+
+    return make

@@ -1,0 +1,124 @@
+"""What a slice holds in its hands: an operation under lease, its steps, and the one way to write both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import case
+from sqlmodel import Session, col, select
+
+from shared.clock import Clock
+from shared.events import Event
+from shared.operations import audit, lease, outbox
+from shared.operations.audit import Act
+from shared.operations.facts import FactMaker
+from shared.store import ENDED, Database, Intent, Operation, OperationState, Step
+
+
+class Work:
+    """One claimed operation.
+
+    `operation` and `steps` are this worker's copies; `save` writes them under the lease. Whatever is to be done to a
+    cloud is saved as an intent first, so that a successor knows of it.
+    """
+
+    def __init__(
+        self, database: Database, clock: Clock, operation: Operation, lease_seconds: float, facts: FactMaker
+    ) -> None:
+        self._database = database
+        self._lease_seconds = lease_seconds
+        self._facts = facts
+        self.clock = clock
+        self.operation = operation
+        self.resumed = False
+        """True in the first slice after somebody resumed the operation."""
+        with database.reading() as session:
+            rows = session.exec(
+                select(Step).where(Step.operation_id == operation.id).order_by(col(Step.position), col(Step.id))
+            )
+            self.steps: dict[str, Step] = {step.subject: step for step in rows}
+
+    @property
+    def may_start(self) -> bool:
+        """Whether new things may be started: nobody paused or cancelled it, and it has not halted."""
+        return self.operation.state == OperationState.RUNNING and self.operation.intent == Intent.RUN
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody wants it to end."""
+        return self.operation.intent == Intent.CANCEL
+
+    @property
+    def memo(self) -> dict[str, Any]:
+        """What the kind remembers from slice to slice; written with the next `save`."""
+        return self.operation.memo
+
+    def add(self, steps: Iterable[Step], *acts: Act) -> None:
+        """Append steps; they get their positions here. A subject that is there already is left as it is."""
+        new = [step for step in steps if step.subject not in self.steps]
+        first = max((step.position for step in self.steps.values()), default=-1) + 1
+        for position, step in enumerate(new, first):
+            step.operation_id, step.position = self.operation.id, position
+        self.save(*new, acts=acts)
+
+    def save(self, *steps: Step, acts: Iterable[Act] = (), facts: Iterable[str] = ()) -> None:
+        """Write the memo, the note, the state and these steps, with acts for the audit trail and facts to be sent.
+
+        All in one transaction that also renews the lease and brings in what people have asked for meanwhile.
+
+        Raises:
+            LeaseLost: another worker has taken over; nothing was written.
+        """
+        now = self.clock.now()
+        with self._database.transaction() as session:
+            lease.write(session, self.operation, now, self._lease_seconds, self._changes())
+            for step in steps:
+                merged = session.merge(step)
+                session.flush()
+                step.id = merged.id
+            for act in acts:
+                audit.note(session, self.operation, act, now)
+            for step in steps:
+                self.steps[step.subject] = step
+            for word in facts:
+                self._put_fact(session, word, now)
+            self._take_requests(session)
+
+    def end(self, state: OperationState, note: str, *acts: Act) -> None:
+        """End the operation, or halt it, and send the fact about it."""
+        operation = self.operation
+        operation.state, operation.note = state, note
+        if state == OperationState.HALTED:
+            operation.intent = Intent.PAUSE  # only a person's resume starts it again
+        if state in ENDED:
+            operation.finished_at, operation.active_key = self.clock.now(), None
+        word = "completed" if state == OperationState.SUCCEEDED else str(state)
+        self.save(
+            acts=[Act(f"{operation.kind} {word}", operation.target, after={"note": note}), *acts],
+            facts=[word],
+        )
+
+    def _changes(self) -> dict[str, Any]:
+        operation = self.operation
+        changes = {
+            name: getattr(operation, name)
+            for name in ("state", "note", "memo", "failures", "started_at", "finished_at", "active_key")
+        }
+        if operation.state == OperationState.HALTED:
+            # What a person asked for since the claim counts for more than the halt.
+            unseen = col(Operation.intent_serial) != operation.intent_serial
+            changes["intent"] = case((unseen, col(Operation.intent)), else_=operation.intent)
+        return changes
+
+    def _put_fact(self, session: Session, word: str, now: datetime) -> None:
+        event: Event = self._facts(word, self.operation, list(self.steps.values()))
+        outbox.put(session, event, now, self.operation.id)
+
+    def _take_requests(self, session: Session) -> None:
+        """See what people asked for since the claim. The serial stays as it was, so that `release` sees it too."""
+        row = session.exec(
+            select(Operation.intent, Operation.intent_options).where(Operation.id == self.operation.id)
+        ).one()
+        self.operation.intent, self.operation.intent_options = Intent(row[0]), dict(row[1])

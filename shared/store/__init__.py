@@ -1,0 +1,27 @@
+"""The store: tables of intent and history, on SQLite or PostgreSQL."""
+
+from shared.store.database import Database, StoreError, create
+from shared.store.tables import (
+    ENDED,
+    AuditEntry,
+    InboxEvent,
+    Intent,
+    Operation,
+    OperationState,
+    OutboxEvent,
+    Step,
+)
+
+__all__ = [
+    "ENDED",
+    "AuditEntry",
+    "Database",
+    "InboxEvent",
+    "Intent",
+    "Operation",
+    "OperationState",
+    "OutboxEvent",
+    "Step",
+    "StoreError",
+    "create",
+]
