@@ -1,4 +1,4 @@
-"""Puts an engine together from the settings: store, sink, logs, metrics, traces."""
+"""Puts an engine together from the settings: store, sink, logs, metrics."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ def assemble(name: str, kinds: Sequence[Kind], settings: Settings | None = None)
     Raises:
         SettingsError: a setting is wrong.
         StoreError: the store does not answer.
+        MetricsError: the port of the metrics can't be opened.
     """
     settings = settings or load()
     start_logs(settings.log_format, settings.log_level, function=name)
+    database = store.create(settings.database_url.get_secret_value())
     metrics = Metrics()
-    if settings.metrics_port:
+    if settings.metrics_port:  # last of all that can fail: the next request tries again, and must find the port free
         serve_metrics(metrics, settings.metrics_port)
     sink: Sink | None = HttpSink(settings.sink) if settings.sink else None
     return Engine(
-        store.create(settings.database_url.get_secret_value()),
+        database,
         kinds,
         source=f"/drover/{name}",
         sink=sink,

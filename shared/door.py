@@ -9,7 +9,9 @@ import json
 import os
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from cloudevents.http import CloudEvent
 
@@ -25,6 +27,8 @@ MAX_BODY = 1024 * 1024
 Answer = CloudEvent | tuple[str, int] | tuple[str, int, dict[str, str]]
 
 JSON = {"Content-Type": "application/json"}
+
+_HEADER_SAFE = "".join(map(chr, range(0x21, 0x7F))).replace('"', "").replace("%", "")
 
 
 class Door:
@@ -57,7 +61,7 @@ class Door:
         A broker understands nothing else: any other body would be delivered again and dead-lettered.
         """
         try:
-            if context.request.method == "GET":
+            if context.request.method in ("GET", "HEAD"):
                 return self._read(context.request.args)
             return self._post(context)
         except Rejected as error:
@@ -71,12 +75,11 @@ class Door:
             return self._bug()
 
     def _post(self, context: Any) -> Answer:
-        length = context.request.content_length or 0
+        length = len(context.request.get_data())  # parliament has read it already
         if length > MAX_BODY:
             return _refuse(413, f"the body has {length} bytes, expected at most {MAX_BODY}: send only the event")
-        event = _event(context.cloud_event) if context.cloud_event else None
-        if event is not None:
-            return _reply(self.engine.handle(event))
+        if context.cloud_event is not None:
+            return _reply(self.engine.handle(_event(context.cloud_event)))
         headers = context.request.headers
         if not all(headers.get(f"ce-{name}") for name in ("id", "source", "type")):
             raise Rejected(
@@ -84,7 +87,7 @@ class Door:
                 "JSON body, or a body of type application/cloudevents+json (CloudEvents 1.0)"
             )
         broken = Event(headers["ce-id"], headers["ce-source"], headers["ce-type"], None, headers.get("ce-subject"))
-        return _reply(self.engine.reject(broken, "the event's data is not JSON; expected a JSON object"))
+        return _reply(self.engine.reject(broken, _what_is_broken(headers.get("ce-specversion"))))
 
     def _read(self, query: Any) -> Answer:
         from shared.operations.reads import PAGE, list_operations, read_operation
@@ -102,7 +105,7 @@ class Door:
             )
         filters = {name: query[name] for name in names - {"operations", "limit", "before"}}
         limit = query.get("limit", str(PAGE))
-        if not limit.isdecimal():
+        if not (limit.isascii() and limit.isdecimal() and len(limit) < 10):
             raise Rejected(f"limit: found {limit[:40]!r}, expected a number")
         page = list_operations(engine.database, engine.kinds, filters, int(limit), query.get("before"))
         return json.dumps(page), 200, JSON
@@ -122,24 +125,35 @@ def function_names() -> list[str]:
     return sorted(name for name in os.listdir(root) if os.path.exists(os.path.join(root, name, "func.py")))
 
 
+def _what_is_broken(version: str | None) -> str:
+    if version != "1.0":
+        found = "nothing" if version is None else repr(version[:40])
+        return f"ce-specversion: found {found}, expected 1.0"
+    return "the event's data could not be read; expected a JSON object"
+
+
 def _event(received: CloudEvent) -> Event:
     attributes = dict(received.get_attributes())
     core = {name: attributes.pop(name, None) for name in ("id", "source", "type", "subject")}
     for name in ("specversion", "time", "datacontenttype", "dataschema"):
         attributes.pop(name, None)
-    data = received.get_data()
     return Event(
         id=str(core["id"]),
         source=str(core["source"]),
         type=str(core["type"]),
-        subject=core["subject"],
-        data=data,
+        subject=None if core["subject"] is None else str(core["subject"]),
+        data=received.get_data(),
         extensions={name: str(value) for name, value in attributes.items()},
     )
 
 
 def _reply(event: Event | None) -> Answer:
-    return cloud_event(event) if event else ("", 204)
+    """The answer, in binary mode: there attributes are headers, and their text is percent-encoded (CloudEvents 1.0,
+    HTTP protocol binding, 3.1.3.2), which neither parliament nor the SDK does."""
+    if event is None:
+        return "", 204
+    subject = None if event.subject is None else quote(event.subject, safe=_HEADER_SAFE, errors="replace")
+    return cloud_event(replace(event, subject=subject))
 
 
 def cloud_event(event: Event) -> CloudEvent:

@@ -41,11 +41,10 @@ class Candidates:
         *,
         avoid: frozenset[str] = frozenset(),
         planned: Mapping[str, str],
-        staying: frozenset[str] = frozenset(),
     ) -> None:
-        """`staying`: servers that remain on the source. The rest as for `targets.choose`."""
+        """`servers`: all that will be asked for. `avoid` and `planned` as for `targets.choose`."""
         self.room = Room(fleet, [server.uses for server in servers])
-        self.members = Membership(fleet, source, planned, staying)
+        self.members = Membership(fleet, source, planned)
         self._source = source
         home = fleet.hosts.get(source) if source else None
         self._zone = home.zone if home else None

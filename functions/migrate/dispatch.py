@@ -35,7 +35,7 @@ def dispatch(
     others_left = any(_pending(move) for move in moves if not move.put_last)
     start: list[Move] = []
     waiting: dict[str, str] = {}
-    for move in sorted(held, key=lambda move: (move.put_last, -move.seconds, move.name, move.server)):
+    for move in sorted(held, key=lambda move: (-move.seconds, move.name, move.server)):
         groups = move.groups | {group.id for group in groups_of.get(move.server, ())}
         if why := _not_yet(move, policy, now, others_left) or load.refuses(move, groups):
             waiting[move.server] = why

@@ -76,7 +76,7 @@ class DrainRequested(_HostRequest):
         return DrainPolicy(
             allow_downtime=self.allow_downtime,
             evacuate=self.evacuate,
-            per_source=self.concurrency,
+            per_source=self.cloud_limit if self.evacuate else self.concurrency,  # a dead source has no queue
             per_target=self.inbound,
             per_cloud=self.cloud_limit,
             max_attempts=self.max_attempts,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-WORDS: Mapping[str, tuple[str, str]] = {
-    "VCPU": ("vCPUs", "{} vCPUs"),
-    "PCPU": ("dedicated CPUs", "{} dedicated CPUs"),
-    "MEMORY_MB": ("memory", "{} MB of memory"),
-    "DISK_GB": ("disk", "{} GB of disk"),
+WORDS: Mapping[str, tuple[str, str, str]] = {
+    "VCPU": ("vCPUs", "1 vCPU", "{} vCPUs"),
+    "PCPU": ("dedicated CPUs", "1 dedicated CPU", "{} dedicated CPUs"),
+    "MEMORY_MB": ("memory", "1 MB of memory", "{} MB of memory"),
+    "DISK_GB": ("disk", "1 GB of disk", "{} GB of disk"),
 }
-"""How an operator calls a resource class, alone and with an amount; others go by Placement's name."""
+"""How an operator calls a resource class: alone, one of it, several; others go by Placement's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,12 @@ class Exclusion:
 
 def amounts(missing: Mapping[str, int]) -> str:
     """`{"MEMORY_MB": 4096, "VGPU": 1}` as "4096 MB of memory and 1 VGPU"."""
-    return " and ".join(
-        WORDS[kind][1].format(amount) if kind in WORDS else f"{amount} {kind}"
-        for kind, amount in sorted(missing.items())
-    )
+    return " and ".join(_amount(kind, amount) for kind, amount in sorted(missing.items()))
+
+
+def _amount(kind: str, amount: int) -> str:
+    _, one, several = WORDS.get(kind, (kind, f"1 {kind}", f"{{}} {kind}"))
+    return one if amount == 1 else several.format(amount)
 
 
 def explain(

@@ -20,10 +20,9 @@ Places = dict[str, set[str]]
 class Membership:
     """The members of server groups by host, kept up to date with what a plan places."""
 
-    def __init__(self, fleet: Fleet, source: str | None, planned: Mapping[str, str], staying: frozenset[str]) -> None:
+    def __init__(self, fleet: Fleet, source: str | None, planned: Mapping[str, str]) -> None:
         self._fleet = fleet
         self._source = source
-        self._staying = staying
         in_flight = (migration for migration in fleet.migrations if migration.in_flight)
         self._going = dict(planned)
         self._going.update({migration.server: migration.target for migration in in_flight if migration.target})
@@ -68,7 +67,7 @@ class Membership:
     def homes(self, lump: Lump) -> Iterator[tuple[Group, set[str]]]:
         """Each affinity group of the lump whose other members have a home, with the hosts of those.
 
-        Members that are still on the source and not `staying` have none yet: they will follow.
+        Members that are still on the source have none yet: they will follow.
         """
         for group, movers in self._groups(lump, "affinity"):
             hosts = set()
@@ -77,7 +76,7 @@ class Membership:
                 if server is None or server.status in GONE:
                     continue
                 host = self._going.get(member, server.host)
-                if host is not None and (host != self._source or member in self._staying):
+                if host not in (None, self._source):
                     hosts.add(host)
             if hosts:
                 yield group, hosts

@@ -120,6 +120,8 @@ class MoveState(StrEnum):
     """Nova has accepted it."""
     CONFIRMING = "confirming"
     """A cold migration in VERIFY_RESIZE is being confirmed."""
+    ARRIVED = "arrived"
+    """Nova says that the move is complete; the server itself has not been looked at yet."""
     DONE = "done"
     """On another host, in the status it had, with nothing under way."""
     LEFT = "left"
@@ -129,6 +131,11 @@ class MoveState(StrEnum):
     GONE = "gone"
     """Deleted, or taken away by somebody else, during the drain."""
 
+
+UNFINISHED = frozenset(
+    {MoveState.HELD, MoveState.SUBMITTING, MoveState.MOVING, MoveState.CONFIRMING, MoveState.ARRIVED}
+)
+"""States after which something is still to come."""
 
 ACTIVE_MOVES = frozenset({MoveState.SUBMITTING, MoveState.MOVING, MoveState.CONFIRMING})
 """States in which the move holds a place at its source and its target."""

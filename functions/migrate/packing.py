@@ -20,14 +20,13 @@ def pack(
     *,
     avoid: frozenset[str],
     planned: Mapping[str, str],
-    staying: frozenset[str],
 ) -> Packing:
     """Targets for `servers`, which all leave `source`.
 
     Balanced first; if then somebody stays behind, packed tightly, and the better of the two is taken. Finding the best
     packing is NP-hard, so that a full cloud may have a solution which this does not find: it then says what is missing.
     """
-    candidates = Candidates(fleet, source, servers, avoid=avoid, planned=planned, staying=staying)
+    candidates = Candidates(fleet, source, servers, avoid=avoid, planned=planned)
     lumps = _hardest_first(candidates, _lumps(fleet, servers))
     placed, refused = _Attempt(candidates, tight=False).run(lumps)
     if refused:

@@ -54,9 +54,12 @@ def plan_drain(
     if host not in fleet.hosts:
         raise UnknownHost(host, fleet)
     servers = {server.id: server for server in fleet.on(host)}
-    adopted = _adopted(fleet, fleet.hosts[host])
+    flights = {one.server: one for one in fleet.migrations if one.in_flight and one.server in servers}
+    adopted = {name: one for name, one in flights.items() if _takes_away(one, fleet.hosts[host])}
     verdicts = {
-        name: judge(server, fleet.hosts[host], policy) for name, server in servers.items() if name not in adopted
+        name: _judge(server, fleet.hosts[host], policy, flights.get(name))
+        for name, server in servers.items()
+        if name not in adopted
     }
     verdicts = _keep_together(fleet, servers, verdicts)
     packing = _pack(fleet, host, verdicts, avoid=avoid, planned=planned)
@@ -98,18 +101,19 @@ def document(plan: DrainPlan) -> dict[str, Any]:
     }
 
 
-def _adopted(fleet: Fleet, host: Host) -> dict[str, Migration]:
-    """The migrations in flight that take a server away from the host; from a dead host only an evacuation gets away."""
-    return {
-        migration.server: migration
-        for migration in fleet.migrations
-        if migration.in_flight
-        and migration.server in fleet.servers
-        and fleet.servers[migration.server].host == host.name
-        and migration.target not in (None, host.name)
-        and migration.kind in ACTION_OF
-        and (not is_dead(host) or migration.kind == "evacuation")
-    }
+def _takes_away(migration: Migration, host: Host) -> bool:
+    """Whether the migration in flight ends elsewhere; from a dead host only an evacuation gets away."""
+    if migration.target in (None, host.name) or migration.kind not in ACTION_OF:
+        return False
+    return not is_dead(host) or migration.kind == "evacuation"
+
+
+def _judge(server: Server, host: Host, policy: DrainPolicy, flight: Migration | None) -> Verdict:
+    """The server's verdict; one that has just arrived waits until its migration is through (ACTIVE comes before)."""
+    if flight is None or is_dead(host):
+        return judge(server, host, policy)
+    where = f"to {flight.target} is not through yet" if flight.target else "has no target yet"
+    return Verdict(Action.WAIT, f"its migration {where}", "wait: it is looked at again")
 
 
 def _pack(
@@ -121,8 +125,7 @@ def _pack(
         return Packing({}, {}, {})
     from functions.migrate.packing import pack  # numpy is loaded only when a target is needed
 
-    staying = verdicts.keys() - {server.id for server in movers}
-    return pack(fleet, host, movers, avoid=avoid, planned=planned, staying=frozenset(staying))
+    return pack(fleet, host, movers, avoid=avoid, planned=planned)
 
 
 def _adopt(migration: Migration) -> Verdict:

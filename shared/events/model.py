@@ -10,6 +10,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from shared.errors import Rejected
 from shared.events.event import Event
 
+MAX_PROBLEMS = 8
+"""Problems of one event that are told; the sender mends these first."""
+MAX_SHOWN = 60
+"""Characters of a found value or name that are shown."""
+
 
 class EventData(BaseModel):
     """What an event of one type carries. A field that is not declared is an error: a typing mistake must not pass."""
@@ -35,7 +40,8 @@ class Catalogue:
         """
         model = self.models.get(event.type)
         if model is None:
-            raise Rejected(f"unknown event type {event.type!r}; this function takes: {', '.join(sorted(self.models))}")
+            known = ", ".join(sorted(self.models))
+            raise Rejected(f"unknown event type {_short(event.type)}; this function takes: {known}")
         if not isinstance(event.data, dict):
             found = type(event.data).__name__
             raise Rejected(f"{event.type}: the data is {found}, expected a JSON object (application/json)")
@@ -46,17 +52,23 @@ class Catalogue:
 
 
 def _explain(error: ValidationError) -> str:
-    """Every problem in one line, without the input's whole value (it could be large, or secret)."""
-    lines = []
-    for problem in error.errors(include_url=False, include_context=False):
-        where = ".".join(str(part) for part in problem["loc"]) or "data"
-        found = _short(problem.get("input"))
-        lines.append(f"{where}: {problem['msg'][0].lower()}{problem['msg'][1:]}; found {found}")
+    """The problems in one line, without the input's whole value (it could be large, or secret)."""
+    problems = error.errors(include_url=False, include_context=False)
+    lines = [_problem(problem) for problem in problems[:MAX_PROBLEMS]]
+    if len(problems) > MAX_PROBLEMS:
+        lines.append(f"and {len(problems) - MAX_PROBLEMS} more")
     return "; ".join(lines)
+
+
+def _problem(problem: Mapping[str, Any]) -> str:
+    where = ".".join(str(part) for part in problem["loc"]) or "data"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    found = _short(problem.get("input"))
+    return f"{where[:MAX_SHOWN]}: {message[:1].lower()}{message[1:]}; found {found}"
 
 
 def _short(value: Any) -> str:
     if isinstance(value, dict | list):
-        return f"{type(value).__name__} of {len(value)}"
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+        return f"{'an object' if isinstance(value, dict) else 'a list'} of {len(value)}"
+    text = repr(value[:MAX_SHOWN] if isinstance(value, str) else value)
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."

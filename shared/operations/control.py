@@ -14,7 +14,7 @@ from shared.events import (
     OperationPauseRequested,
     OperationResumeRequested,
 )
-from shared.operations import audit
+from shared.operations import audit, inbox
 from shared.operations.audit import Act
 from shared.store import ENDED, Intent, Operation, OperationState
 
@@ -40,7 +40,7 @@ def apply(session: Session, request: ControlRequest, event: Event, now: datetime
         act = Act(f"{verb} operation", operation.id, {"intent": operation.intent}, {"intent": intent})
         audit.note(
             session, operation, act, now,
-            who=request.requester, why=request.reason, event=f"{event.source} {event.id}",
+            who=request.requester, why=request.reason, event=" ".join(inbox.key(event)),
         )  # fmt: skip
         operation.intent = intent
         operation.intent_options = request.model_dump(include={"undo"}) | {"why": request.reason}
@@ -51,14 +51,18 @@ def apply(session: Session, request: ControlRequest, event: Event, now: datetime
 
 
 def _wanted(request: ControlRequest, operation: Operation) -> tuple[Intent, str]:
-    match request:
-        case OperationCancelRequested():
-            return Intent.CANCEL, "It ends: what can be aborted is aborted, the rest is followed to its end."
-        case _ if operation.intent == Intent.CANCEL:
-            raise Rejected(f"operation {operation.id} is being cancelled; that cannot be taken back")
-        case OperationPauseRequested():
-            if operation.state == OperationState.HALTED:
-                return Intent.PAUSE, f"It has halted already: {operation.note}"
-            return Intent.PAUSE, "Nothing new starts; what runs is followed to its end."
-        case _:
-            return Intent.RUN, "It goes on, with a fresh error budget."
+    if isinstance(request, OperationCancelRequested):
+        return Intent.CANCEL, "It ends: what can be aborted is aborted, the rest is followed to its end."
+    halted = operation.state == OperationState.HALTED
+    if operation.intent == Intent.CANCEL:
+        way_out = f" It has halted ({operation.note}): cancel it once more to go on with that." if halted else ""
+        raise Rejected(f"operation {operation.id} is being cancelled; that cannot be taken back.{way_out}")
+    if isinstance(request, OperationPauseRequested):
+        if halted:
+            return Intent.PAUSE, f"It has halted already: {operation.note}"
+        return Intent.PAUSE, "Nothing new starts; what runs is followed to its end."
+    if operation.intent == Intent.RUN and not halted:
+        return Intent.RUN, "Nothing to resume: nobody has paused it, and it has not halted."
+    if operation.state in (OperationState.PAUSED, OperationState.HALTED):
+        return Intent.RUN, "It goes on, with a fresh error budget."
+    return Intent.RUN, "It goes on."

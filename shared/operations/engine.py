@@ -17,13 +17,13 @@ from shared.clock import Clock, SystemClock
 from shared.errors import Permanent, Retry
 from shared.events import Catalogue, Event, Tick
 from shared.operations import lease, outbox
-from shared.operations.facts import HOP, FactMaker, fact_maker, fact_type
+from shared.operations.facts import HOP, FactMaker, fact_maker, fact_type, hop_of
 from shared.operations.kind import Kind
 from shared.operations.lease import LeaseLost
 from shared.operations.outbox import Sink
 from shared.operations.receive import Receiver
 from shared.operations.work import Work
-from shared.store import Database, Intent, Operation, OperationState
+from shared.store import Database, Intent, Operation, OperationState, StoreError, is_storable
 from shared.telemetry.metrics import Metrics
 from shared.telemetry.redaction import clean_text
 
@@ -35,6 +35,9 @@ BUG_LIMIT = 5
 
 BUG_DELAY = 5.0
 """Seconds until the slice after an unexpected error; doubled with each further one."""
+
+MIN_WAIT, MAX_WAIT = 0.05, 1.0
+"""Seconds between two looks for something due."""
 
 log = structlog.get_logger(__name__)
 
@@ -96,24 +99,26 @@ class Engine:
 
         Raises:
             Retry: not now; the event must be delivered again.
+            StoreError: the same, because the store does not answer.
         """
-        earlier = self._receiver.earlier(event)
-        if earlier is not None:
-            return Event.from_document(earlier.reply) if earlier.reply else None
         if event.type == Tick.event_type:
             return self._continue(event, None)
         if event.type in self._continuations:
             return self._go_on(event)
-        reply = self._receiver.receive(event, as_reply=self._sink is None)
+        try:
+            answered = self._receiver.receive(event, as_reply=self._sink is None)
+        except (Retry, StoreError):
+            self.metrics.event_received(event.type, "later")
+            raise
+        self.metrics.event_received(event.type, answered.result)
         self._flush()
-        return reply
+        return answered.reply
 
     def reject(self, event: Event, reason: str) -> Event | None:
         """Keep an event that cannot even be parsed, and answer it as any other that is not taken."""
-        earlier = self._receiver.earlier(event)
-        if earlier is not None:
-            return Event.from_document(earlier.reply) if earlier.reply else None
-        return self._receiver.reject(event, reason)
+        answered = self._receiver.earlier(event) or self._receiver.reject(event, reason)
+        self.metrics.event_received(event.type, answered.result)
+        return answered.reply
 
     def work(self, seconds: float, operation_id: str | None = None) -> str | None:
         """Advance what is due, one slice after the other, and wait for what becomes due, for at most `seconds`.
@@ -123,6 +128,9 @@ class Engine:
 
         Returns:
             Id of the operation that was advanced last; None when nothing was due.
+
+        Raises:
+            StoreError: the store does not answer. The operation is taken up again when its lease has run out.
         """
         end = self.clock.monotonic() + seconds
         worked = None
@@ -138,23 +146,31 @@ class Engine:
                 wait = self._until_due(operation_id)
                 if wait is None or wait >= left:
                     return worked
-                self.clock.sleep(max(wait, 0.01))
+                # Not below: what is due and can't be claimed is locked by another's transaction. Not above: a request
+                # may make something due before the time that is known now.
+                self.clock.sleep(min(max(wait, MIN_WAIT), MAX_WAIT))
 
     def _go_on(self, event: Event) -> Event | None:
         operation_id = event.data.get("operation") if isinstance(event.data, dict) else None
-        return self._continue(event, operation_id) if isinstance(operation_id, str) else None
+        if not isinstance(operation_id, str) or not is_storable(operation_id):
+            return None
+        return self._continue(event, operation_id)
 
     def _continue(self, event: Event, operation_id: str | None) -> Event | None:
-        """One request's worth of work; the reply carries the chain of slices on while there is more to do soon."""
-        worked = self.work(self.limits.slice_seconds, operation_id)
+        """One request's worth of work; the reply carries the chain of slices on while there is more to do soon.
+
+        Also for an event that was seen before: functions may share a store, and each gets the same tick.
+        """
+        hop = hop_of(event)
+        worked = self.work(self.limits.slice_seconds, operation_id) if hop <= self.limits.hops else None
+        self.metrics.event_received(event.type, "accepted")
         self._flush()
-        reply = None if self._sink else self._receiver.reply_from_outbox(event)
-        hop = int(event.extensions.get(HOP, "0")) if event.extensions.get(HOP, "0").isdigit() else 0
+        extensions = {HOP: str(hop + 1)}
+        reply = None if self._sink else self._receiver.reply_from_outbox(event, extensions)
         if reply is None and worked is not None and hop < self.limits.hops:
-            reply = self._progress(worked)
-        if reply is None:
-            return None
-        return replace(reply, extensions={**reply.extensions, HOP: str(hop + 1)})
+            hint = self._progress(worked)
+            reply = replace(hint, extensions=extensions) if hint else None
+        return reply
 
     def _progress(self, operation_id: str) -> Event | None:
         """The fact that asks for the next slice, if one is due soon. It is a hint and not kept: a tick does as well."""
@@ -164,8 +180,9 @@ class Engine:
             return None
         if operation.next_at > self.clock.now() + timedelta(seconds=self.limits.slice_seconds):
             return None
-        work = Work(self.database, self.clock, operation, 0, self._facts[operation.kind])
-        return self._facts[operation.kind]("progressed", operation, list(work.steps.values()))
+        facts = self._facts[operation.kind]
+        work = Work(self.database, self.clock, operation, self.limits.lease_seconds, facts)
+        return facts("progressed", operation, list(work.steps.values()))
 
     def _claim(self, operation_id: str | None) -> Operation | None:
         now = self.clock.now()
@@ -178,70 +195,82 @@ class Engine:
         return None if due is None else (due - self.clock.now()).total_seconds()
 
     def _slice(self, operation: Operation) -> None:
-        """One slice of one operation, whatever happens in it."""
+        """One slice of one operation, whatever happens in it.
+
+        Raises:
+            StoreError: the store does not answer; the lease stays until it runs out.
+        """
         started = self.clock.monotonic()
         try:
             work = Work(self.database, self.clock, operation, self.limits.lease_seconds, self._facts[operation.kind])
-            after = self._advance(work)
-            now = self.clock.now()
-            with self.database.transaction() as session:
-                next_at = None if after is None else now + timedelta(seconds=after)
-                lease.release(session, operation, now, next_at)
+            self._advance(work)
         except LeaseLost as error:
             log.warning("lease lost", operation=operation.id, error=str(error))
-        self.metrics.slice_ended(operation.kind, self.clock.monotonic() - started)
+        except StoreError:
+            raise
+        except Exception:
+            # Not even the error could be stored. The others' slices must go on; this one's lease runs out.
+            log.exception("unexpected error after a slice", operation=operation.id, kind=operation.kind)
+        finally:
+            self.metrics.slice_ended(operation.kind, self.clock.monotonic() - started)
 
-    def _advance(self, work: Work) -> float | None:
-        """Let the kind do its part, and turn its errors into what the operation does next."""
-        operation = work.operation
+    def _advance(self, work: Work) -> None:
+        """Let the kind do its part and save it, or turn its error into what the operation does next."""
         try:
             self._follow_intent(work)
-            if work.may_start:
-                operation.note = ""
-            after = self.kinds[operation.kind].advance(work)
-            if operation.failures:
-                operation.failures = 0
-                work.save()
-            return after
-        except Retry as error:
-            log.info("slice put off", operation=operation.id, error=str(error), after=error.after)
-            operation.note = str(error)
-            work.save()
-            return error.after
-        except Permanent as error:
-            work.end(OperationState.FAILED, str(error))
-            return None
-        except LeaseLost:
+            after = self.kinds[work.operation.kind].advance(work)
+            work.operation.failures, work.operation.resuming = 0, False
+            work.release(after)
+        except (LeaseLost, StoreError):
             raise
         except Exception as error:
-            return self._survive(work, error)
+            work.discard()
+            work.release(self._survive(work, error))
 
     def _survive(self, work: Work, error: Exception) -> float | None:
+        """Decide what an error means, and when the next slice is due."""
+        operation = work.operation
+        if work.has_ended:
+            log.error("error after the operation's end", operation=operation.id, error=repr(error))
+            return None
+        if isinstance(error, Permanent):
+            work.end(OperationState.FAILED, str(error))
+            return None
+        if isinstance(error, Retry):
+            log.info("slice put off", operation=operation.id, error=str(error), after=error.after)
+            if operation.state != OperationState.HALTED:  # why it has halted is still what people must know
+                operation.note = str(error)
+            return max(error.after, 0.0)
+        return self._count_bug(work, error)
+
+    def _count_bug(self, work: Work, error: Exception) -> float | None:
         """An unexpected error is a bug: it is logged whole, tried again with back-off, and halts the operation."""
         operation = work.operation
-        log.exception("unexpected error in a slice", operation=operation.id, kind=operation.kind)
+        log.error("unexpected error in a slice", operation=operation.id, kind=operation.kind, exc_info=error)
         operation.failures += 1
         if operation.failures < BUG_LIMIT:
-            work.save()
             return BUG_DELAY * float(2 ** (operation.failures - 1))
         operation.failures = 0
-        text = f"unexpected {type(error).__name__} {BUG_LIMIT} times in a row: {error}; see the log"
-        work.end(OperationState.HALTED, clean_text(text))
+        text = clean_text(f"unexpected {type(error).__name__} {BUG_LIMIT} times in a row: {error}; see the log")
+        earlier = f"{operation.note}; then " if operation.state == OperationState.HALTED and operation.note else ""
+        work.end(OperationState.HALTED, earlier + text)
         return None
 
     def _follow_intent(self, work: Work) -> None:
-        """Bring the state in line with what people asked for."""
+        """Bring the state in line with what people asked for, and drop the note of an earlier slice."""
         operation = work.operation
-        before = operation.state
-        if operation.intent == Intent.PAUSE and before in (OperationState.PLANNED, OperationState.RUNNING):
+        now = self.clock.now()
+        if operation.state != OperationState.HALTED:
+            operation.note = ""
+        if operation.intent == Intent.PAUSE and operation.state in (OperationState.PLANNED, OperationState.RUNNING):
             operation.state = OperationState.PAUSED
             work.save(facts=["paused"])
-        elif operation.intent == Intent.RUN and before in (OperationState.PAUSED, OperationState.HALTED):
-            operation.state, operation.note = OperationState.RUNNING, ""
-            work.resumed = True
+        elif operation.intent == Intent.RUN and operation.state in (OperationState.PAUSED, OperationState.HALTED):
+            operation.state, operation.note, operation.resuming = OperationState.RUNNING, "", True
+            operation.started_at = operation.started_at or now
             work.save(facts=["resumed"])
         if operation.state == OperationState.PLANNED:
-            operation.state, operation.started_at = OperationState.RUNNING, self.clock.now()
+            operation.state, operation.started_at = OperationState.RUNNING, now
             work.save()
 
     def _flush(self) -> None:

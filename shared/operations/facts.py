@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import structlog
 
 from shared.clock import Clock
 from shared.events import Event, OperationFact
@@ -18,10 +20,18 @@ FactMaker = Callable[[str, Operation, Sequence[Step]], Event]
 HOP = "droverhop"
 """Extension attribute: how many slices have followed each other without a tick between them."""
 
+log = structlog.get_logger(__name__)
+
 
 def fact_type(kind: str, word: str) -> str:
     """The type of a fact: `fact_type("drain", "completed")` is `io.drover.drain.completed`."""
     return f"io.drover.{kind}.{word}"
+
+
+def hop_of(event: Event) -> int:
+    """How many slices came before this event; 0 when it says nothing that makes sense."""
+    text = event.extensions.get(HOP, "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
 
 
 def fact_maker(kind: Kind, source: str, clock: Clock, new_id: Callable[[], str]) -> FactMaker:
@@ -37,7 +47,7 @@ def fact_maker(kind: Kind, source: str, clock: Clock, new_id: Callable[[], str])
             reason=operation.reason,
             requester=operation.requester,
             note=operation.note,
-            summary=kind.summary(operation, steps),
+            summary=_summary(kind, operation, steps),
         )
         return Event(
             id=new_id(),
@@ -49,3 +59,12 @@ def fact_maker(kind: Kind, source: str, clock: Clock, new_id: Callable[[], str])
         )
 
     return make
+
+
+def _summary(kind: Kind, operation: Operation, steps: Sequence[Step]) -> dict[str, Any]:
+    """The kind's summary. A bug in it must not keep an operation from ending or halting, which its facts tell."""
+    try:
+        return kind.summary(operation, steps)
+    except Exception:
+        log.exception("unexpected error in a summary", operation=operation.id, kind=kind.name)
+        return {}

@@ -7,12 +7,22 @@ from datetime import datetime
 from sqlmodel import Session
 
 from shared.events import Event
-from shared.store import InboxEvent
+from shared.store import InboxEvent, storable
+
+MAX_ID = 500
+"""Characters of an event's source and id that are kept; of a longer one the beginning and a digest."""
+
+MAX_TYPE = 200
+
+
+def key(event: Event) -> tuple[str, str]:
+    """The event's source and id as they are stored."""
+    return storable(event.source, MAX_ID), storable(event.id, MAX_ID)
 
 
 def find(session: Session, event: Event) -> InboxEvent | None:
     """The row of an earlier delivery of this event."""
-    return session.get(InboxEvent, (event.source, event.id))
+    return session.get(InboxEvent, key(event))
 
 
 def record(
@@ -21,18 +31,30 @@ def record(
     now: datetime,
     reply: Event | None,
     *,
+    outcome: str = "accepted",
+    reason: str = "",
     operation_id: str | None = None,
-    rejected: str | None = None,
 ) -> None:
-    """Write the event down in the transaction of its effect, with the answer that a second delivery shall get."""
+    """Write the event down in the transaction of its effect, with the answer that a second delivery shall get.
+
+    Raises:
+        IntegrityError: a twin of this event was written since `find`.
+    """
+    source, id = key(event)
+    earlier = session.get(InboxEvent, (source, id))
+    if earlier is not None and earlier.outcome == "unknown":
+        # A function that does not know this type saw the event first: this one, which knows it, has the say.
+        session.delete(earlier)
+        session.flush()
+        session.expunge(earlier)
     session.add(
         InboxEvent(
-            source=event.source,
-            id=event.id,
-            type=event.type[:200],
+            source=source,
+            id=id,
+            type=storable(event.type, MAX_TYPE),
             received_at=now,
-            outcome="accepted" if rejected is None else "rejected",
-            reason=rejected or "",
+            outcome=outcome,
+            reason=reason,
             operation_id=operation_id,
             reply=reply.document() if reply else None,
         )

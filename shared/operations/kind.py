@@ -40,7 +40,7 @@ class Kind(Protocol):
         """Look whether the request can be done at all. Reads the cloud, changes nothing.
 
         Raises:
-            Rejected: it cannot; the message says what to change.
+            Rejected, Permanent: it cannot; the message says what to change.
             Retry: not now.
         """
         ...
@@ -50,6 +50,8 @@ class Kind(Protocol):
 
         It is called while the operation is running, and also while it is paused or halted, when what is in flight is
         to be followed and nothing new may start (`work.may_start`).
+
+        An error drops what was changed in `work` since its last `save`, as a crash would.
 
         Returns:
             Seconds until the next slice; None when there is nothing to do until somebody asks, or ever.

@@ -10,7 +10,7 @@ from sqlalchemy import CursorResult, case, or_, update
 from sqlmodel import Session, col, select
 
 from shared.errors import DroverError
-from shared.store import Operation
+from shared.store import ENDED, Operation
 
 
 class LeaseLost(DroverError):
@@ -32,13 +32,11 @@ def claim(
     """
     query = (
         select(Operation)
-        .where(col(Operation.kind).in_(list(kinds)), col(Operation.next_at) <= now, _free(now))
-        .order_by(col(Operation.next_at))
+        .where(*_living(kinds, operation_id), col(Operation.next_at) <= now, _free(now))
+        .order_by(col(Operation.next_at), col(Operation.id))
         .limit(1)
         .with_for_update(skip_locked=True)  # SQLite has one writer and ignores it
     )
-    if operation_id is not None:
-        query = query.where(Operation.id == operation_id)
     operation = session.exec(query).first()
     if operation is None:
         return None
@@ -54,32 +52,40 @@ def write(session: Session, operation: Operation, now: datetime, seconds: float,
     Raises:
         LeaseLost: it is not; the transaction must be rolled back.
     """
-    _update(session, operation, {"lease_until": now + timedelta(seconds=seconds), **changes})
+    _update(session, operation, {**changes, "lease_until": now + timedelta(seconds=seconds)})
 
 
-def release(session: Session, operation: Operation, now: datetime, next_at: datetime | None) -> None:
-    """Give the lease back. A request that came in meanwhile makes the operation due at once.
+def release(
+    session: Session, operation: Operation, now: datetime, next_at: datetime | None, changes: dict[str, Any]
+) -> None:
+    """Change the row and give the lease back. A request that came in meanwhile makes the operation due at once,
+    unless it has ended.
 
     Raises:
         LeaseLost: the lease is not ours any more.
     """
-    unseen = case((col(Operation.intent_serial) == operation.intent_serial, next_at), else_=now)
-    _update(session, operation, {"lease_token": None, "lease_until": None, "next_at": unseen})
+    when: Any = None
+    if operation.state not in ENDED:
+        when = case((col(Operation.intent_serial) == operation.intent_serial, next_at), else_=now)
+    _update(session, operation, {**changes, "lease_token": None, "lease_until": None, "next_at": when})
 
 
 def next_due(session: Session, kinds: Iterable[str], operation_id: str | None = None) -> datetime | None:
     """When the next operation can be claimed: it is due, and nobody's lease is on it; None when none ever will."""
     query = select(Operation.next_at, Operation.lease_until).where(
-        col(Operation.kind).in_(list(kinds)), col(Operation.next_at).is_not(None)
+        *_living(kinds, operation_id), col(Operation.next_at).is_not(None)
     )
-    if operation_id is not None:
-        query = query.where(Operation.id == operation_id)
     times = [max(time for time in row if time is not None) for row in session.exec(query)]
     return min(times, default=None)
 
 
+def _living(kinds: Iterable[str], operation_id: str | None) -> list[Any]:
+    conditions = [col(Operation.kind).in_(list(kinds)), col(Operation.state).not_in(sorted(ENDED))]
+    return conditions if operation_id is None else [*conditions, col(Operation.id) == operation_id]
+
+
 def _free(now: datetime) -> Any:
-    return or_(col(Operation.lease_until).is_(None), col(Operation.lease_until) < now)
+    return or_(col(Operation.lease_until).is_(None), col(Operation.lease_until) <= now)
 
 
 def _update(session: Session, operation: Operation, changes: dict[str, Any]) -> None:

@@ -5,14 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
+import structlog
 from sqlmodel import Session, col, select
 
 from shared.clock import Clock
+from shared.errors import Permanent
 from shared.events import Event
 from shared.store import Database, OutboxEvent
 
 BATCH = 100
 """Rows that one flush sends at most, so that a long backlog does not hold up a request."""
+
+
+log = structlog.get_logger(__name__)
 
 
 class Sink(Protocol):
@@ -25,6 +30,7 @@ class Sink(Protocol):
 
         Raises:
             Retry: it was not taken; it stays in the outbox.
+            Permanent: it will never be taken; those behind it shall not wait for it.
         """
         ...
 
@@ -42,16 +48,14 @@ def put(session: Session, event: Event, now: datetime, operation_id: str | None 
     )
 
 
-def oldest(session: Session) -> OutboxEvent | None:
-    """The event that has waited longest; locked, so that two replies never carry the same one."""
-    query = (
-        select(OutboxEvent)
-        .where(col(OutboxEvent.sent_at).is_(None))
-        .order_by(col(OutboxEvent.serial))
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    return session.exec(query).first()
+def oldest(session: Session, lock: bool = False) -> OutboxEvent | None:
+    """The event that has waited longest.
+
+    Args:
+        lock: keep it from others until the transaction ends, so that two replies never carry the same one.
+    """
+    query = select(OutboxEvent).where(col(OutboxEvent.sent_at).is_(None)).order_by(col(OutboxEvent.serial)).limit(1)
+    return session.exec(query.with_for_update(skip_locked=True) if lock else query).first()
 
 
 def mark(session: Session, row: OutboxEvent, now: datetime, sent_by: str) -> None:
@@ -71,14 +75,21 @@ def flush(database: Database, sink: Sink, clock: Clock) -> int:
     Raises:
         Retry: the sink did not take one; it and those after it stay.
     """
-    sent = 0
-    while sent < BATCH:
+    for sent in range(BATCH):
         with database.reading() as session:
             row = oldest(session)
         if row is None:
-            break
-        sink.send(Event.from_document(row.event))  # outside of any transaction: a slow sink must not hold a lock
+            return sent
+        how = _send(sink, Event.from_document(row.event))  # in no transaction: a slow sink must not hold a lock
         with database.transaction() as session:
-            mark(session, row, clock.now(), sink.name)
-        sent += 1
-    return sent
+            mark(session, row, clock.now(), how)
+    return BATCH
+
+
+def _send(sink: Sink, event: Event) -> str:
+    try:
+        sink.send(event)
+    except Permanent as error:
+        log.error("the sink refuses an event for good", event=event.id, type=event.type, error=str(error))
+        return "refused"
+    return sink.name

@@ -10,7 +10,7 @@ from sqlmodel import col, or_, select
 
 from shared.errors import Rejected
 from shared.operations.kind import Kind
-from shared.store import Database, Operation, OperationState, Step
+from shared.store import Database, Operation, OperationState, Step, is_storable
 
 PAGE = 100
 """Operations in one page unless the caller asks for another number."""
@@ -30,11 +30,13 @@ def operation_document(kind: Kind, operation: Operation, steps: Sequence[Step]) 
 
 def read_operation(database: Database, kinds: Mapping[str, Kind], operation_id: str) -> dict[str, Any] | None:
     """The document of one operation; None when there is none with this id."""
+    if not is_storable(operation_id):
+        return None
     with database.reading() as session:
         operation = session.get(Operation, operation_id)
         if operation is None or operation.kind not in kinds:
             return None
-        query = select(Step).where(Step.operation_id == operation_id).order_by(col(Step.position))
+        query = select(Step).where(Step.operation_id == operation_id).order_by(col(Step.position), col(Step.id))
         return operation_document(kinds[operation.kind], operation, session.exec(query).all())
 
 
@@ -63,7 +65,7 @@ def list_operations(
         query = query.where(getattr(Operation, name) == value)
     with database.reading() as session:
         if before is not None:
-            last = session.get(Operation, before)
+            last = session.get(Operation, before) if is_storable(before) else None
             if last is None:
                 raise Rejected(f"before: there is no operation {before!r}")
             query = query.where(_older(last))
@@ -78,6 +80,8 @@ def _check(filters: Mapping[str, str], limit: int) -> None:
     for name in filters:
         if name not in FILTERS:
             raise Rejected(f"unknown filter {name!r}; expected one of {', '.join(FILTERS)}")
+        if not is_storable(filters[name]):
+            raise Rejected(f"{name}: found a character that can't be stored (NUL or half of a surrogate pair)")
     states = [str(state) for state in OperationState]
     if filters.get("state", states[0]) not in states:
         raise Rejected(f"state: found {filters['state']!r}, expected one of {', '.join(states)}")

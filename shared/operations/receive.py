@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError
 from sqlmodel import select
 
 from shared.clock import Clock
-from shared.errors import Rejected
+from shared.errors import Permanent, Rejected
 from shared.events import Catalogue, Event, EventData, RequestRejected, Tick
 from shared.operations import audit, control, inbox, outbox
 from shared.operations.audit import Act
 from shared.operations.facts import FactMaker
 from shared.operations.kind import Kind, Prepared
-from shared.store import Database, InboxEvent, Operation
+from shared.store import Database, InboxEvent, Operation, is_storable, storable
 
-MAX_ID = 500
-"""Characters of an event's id and source that the inbox can hold."""
+UNSTORABLE = (
+    "the event holds a character that can't be stored (NUL or half of a surrogate pair); send text that is valid UTF-8"
+)
+TWINS = 3
+"""How often an event is looked at again when a twin of it, or of its operation, was written in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What became of an event: the reply, and `accepted`, `duplicate` or `rejected`."""
+
+    reply: Event | None
+    result: str
 
 
 class Receiver:
@@ -40,37 +52,44 @@ class Receiver:
         self._new_id = new_id
         self.catalogue = Catalogue([Tick, *control.CONTROL_REQUESTS, *self._kinds])
 
-    def earlier(self, event: Event) -> InboxEvent | None:
-        """The row of this event if it was taken before."""
-        with self._database.reading() as session:
-            return inbox.find(session, event)
+    def earlier(self, event: Event) -> Answered | None:
+        """How this event was answered, if it was taken before.
 
-    def receive(self, event: Event, as_reply: bool) -> Event | None:
-        """Take a request and answer it.
+        Functions may share a store: what another one put aside only because it does not know the type was not taken.
+        """
+        with self._database.reading() as session:
+            row = inbox.find(session, event)
+        if row is None or (row.outcome == "unknown" and event.type in self.catalogue.models):
+            return None
+        return _again(row)
+
+    def receive(self, event: Event, as_reply: bool) -> Answered:
+        """Take a request and answer it; one that was taken before is answered as it was then, and does nothing.
 
         Args:
             as_reply: whether facts travel as replies; otherwise they wait in the outbox for the sink.
 
-        Returns:
-            The answer; None to what must not be answered.
-
         Raises:
-            Retry: a cloud or the store does not answer now.
+            Retry: a cloud does not answer now.
+            StoreError: nor does the store.
         """
-        try:
-            return self._receive(event, as_reply)
-        except Rejected as rejection:
-            return self.reject(event, str(rejection))
-        except IntegrityError:
-            # A twin of this event, or of its operation, was written between our look and our write.
-            row = self.earlier(event)
-            if row is not None:
-                return Event.from_document(row.reply) if row.reply else None
-            return self._receive(event, as_reply)
+        for _ in range(TWINS):
+            earlier = self.earlier(event)
+            if earlier is not None:
+                return earlier
+            try:
+                return Answered(self._receive(event, as_reply), "accepted")
+            except (Rejected, Permanent) as refusal:
+                return self.reject(event, str(refusal))
+            except DataError:
+                return self.reject(event, "the event holds a value that the store can't keep; shorten its texts")
+            except IntegrityError:
+                continue  # a twin of this event, or of its operation, was written between our look and our write
+        return Answered(self._receive(event, as_reply), "accepted")
 
     def _receive(self, event: Event, as_reply: bool) -> Event | None:
-        if max(len(event.id), len(event.source)) > MAX_ID:
-            raise Rejected(f"the event's id or source is longer than {MAX_ID} characters")
+        if not is_storable([event.id, event.source, event.type, event.subject, event.data]):
+            raise Rejected(UNSTORABLE)
         request = self.catalogue.parse(event)
         if isinstance(request, control.CONTROL_REQUESTS):
             return self._control(event, request)
@@ -104,7 +123,7 @@ class Receiver:
                 session.add(operation)
                 session.flush()
                 act = Act(f"accept {kind.name}", prepared.target, after=dict(prepared.parameters))
-                audit.note(session, operation, act, now, event=f"{event.source} {event.id}")
+                audit.note(session, operation, act, now, event=" ".join(inbox.key(event)))
             reply = self._facts[kind.name]("accepted", operation, [])
             if not as_reply:
                 outbox.put(session, reply, now, operation.id)
@@ -126,30 +145,52 @@ class Receiver:
             next_at=now,
         )
 
-    def reject(self, event: Event, reason: str) -> Event | None:
+    def reject(self, event: Event, reason: str) -> Answered:
         """Keep the event as rejected, with the reason, and say so; but never answer a rejection with another."""
         known = event.type in self.catalogue.models
-        stem = event.type.rsplit(".", 1)[0] if known else "io.drover.event"
-        data = RequestRejected(event=event.id[:MAX_ID], source=event.source[:MAX_ID], type=event.type, reason=reason)
+        source, id = inbox.key(event)
+        data = RequestRejected(
+            event=id, source=source, type=storable(event.type, inbox.MAX_TYPE), reason=storable(reason)
+        )
         reply = None
         if not event.type.endswith(".rejected"):
-            reply = self._event(data, event.subject, f"{stem}.rejected")
-        if max(len(event.id), len(event.source)) <= MAX_ID:
+            stem = event.type.rsplit(".", 1)[0] if known else "io.drover.event"
+            subject = None if event.subject is None else storable(event.subject, inbox.MAX_ID)
+            reply = self._event(data, subject, f"{stem}.rejected")
+        outcome = "rejected" if known else "unknown"
+        try:
             with self._database.transaction() as session:
-                inbox.record(session, event, self._clock.now(), reply, rejected=reason)
-        return reply
+                inbox.record(session, event, self._clock.now(), reply, outcome=outcome, reason=reason)
+        except IntegrityError:
+            earlier = self.earlier(event)
+            if earlier is None:
+                raise
+            return earlier
+        return Answered(reply, "rejected")
 
-    def reply_from_outbox(self, event: Event) -> Event | None:
-        """Take the event that waits longest as the reply to this one; a second delivery gets it again."""
-        now = self._clock.now()
-        with self._database.transaction() as session:
-            row = outbox.oldest(session)
-            if row is None:
-                return None
-            outbox.mark(session, row, now, "reply")
-            reply = Event.from_document(row.event)
-            inbox.record(session, event, now, reply)
-            return reply
+    def reply_from_outbox(self, event: Event, extensions: Mapping[str, str]) -> Event | None:
+        """Take the event that waits longest as the reply to this one; a second delivery gets it again.
+
+        Args:
+            extensions: what the reply shall carry besides.
+        """
+        try:
+            with self._database.transaction() as session:
+                earlier = inbox.find(session, event)
+                if earlier is not None:
+                    return _again(earlier).reply
+                row = outbox.oldest(session, lock=True)
+                if row is None:
+                    return None
+                now = self._clock.now()
+                outbox.mark(session, row, now, "reply")
+                stored = Event.from_document(row.event)
+                reply = replace(stored, extensions={**stored.extensions, **extensions})
+                inbox.record(session, event, now, reply)
+                return reply
+        except IntegrityError:  # the same event, delivered twice at once
+            earlier_answer = self.earlier(event)
+            return earlier_answer.reply if earlier_answer else None
 
     def _event(self, data: EventData, subject: str | None, type: str | None = None) -> Event:
         return Event(
@@ -160,3 +201,7 @@ class Receiver:
             time=self._clock.now(),
             data=data.model_dump(mode="json"),
         )
+
+
+def _again(row: InboxEvent) -> Answered:
+    return Answered(Event.from_document(row.reply) if row.reply else None, "duplicate")

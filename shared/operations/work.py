@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import case
@@ -14,6 +14,7 @@ from shared.events import Event
 from shared.operations import audit, lease, outbox
 from shared.operations.audit import Act
 from shared.operations.facts import FactMaker
+from shared.operations.lease import LeaseLost
 from shared.store import ENDED, Database, Intent, Operation, OperationState, Step
 
 
@@ -32,13 +33,17 @@ class Work:
         self._facts = facts
         self.clock = clock
         self.operation = operation
-        self.resumed = False
-        """True in the first slice after somebody resumed the operation."""
-        with database.reading() as session:
-            rows = session.exec(
-                select(Step).where(Step.operation_id == operation.id).order_by(col(Step.position), col(Step.id))
-            )
-            self.steps: dict[str, Step] = {step.subject: step for step in rows}
+        self.steps = self._stored_steps()
+
+    @property
+    def resumed(self) -> bool:
+        """True from when somebody resumed the operation until the first slice after it has ended without an error."""
+        return self.operation.resuming
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing can change any more."""
+        return self.operation.state in ENDED
 
     @property
     def may_start(self) -> bool:
@@ -52,8 +57,28 @@ class Work:
 
     @property
     def memo(self) -> dict[str, Any]:
-        """What the kind remembers from slice to slice; written with the next `save`."""
+        """What the kind remembers from slice to slice; written with the next `save`, or at the slice's good end."""
         return self.operation.memo
+
+    def other_targets(self) -> list[str]:
+        """Targets of the other living operations of this kind on this cloud."""
+        with self._database.reading() as session:
+            return list(session.exec(self._others(select(Operation.target))))
+
+    def other_steps(self, states: Iterable[str]) -> list[Step]:
+        """Steps in one of these states that belong to other living operations of this kind on this cloud."""
+        with self._database.reading() as session:
+            query = select(Step).join(Operation).where(col(Step.state).in_(list(states)))
+            return list(session.exec(self._others(query)))
+
+    def _others(self, query: Any) -> Any:
+        operation = self.operation
+        return query.where(
+            Operation.kind == operation.kind,
+            Operation.cloud == operation.cloud,
+            Operation.id != operation.id,
+            col(Operation.active_key).is_not(None),
+        )
 
     def add(self, steps: Iterable[Step], *acts: Act) -> None:
         """Append steps; they get their positions here. A subject that is there already is left as it is."""
@@ -74,10 +99,10 @@ class Work:
         now = self.clock.now()
         with self._database.transaction() as session:
             lease.write(session, self.operation, now, self._lease_seconds, self._changes())
-            for step in steps:
-                merged = session.merge(step)
-                session.flush()
-                step.id = merged.id
+            stored = [session.merge(step) for step in steps]
+            session.flush()
+            for step, row in zip(steps, stored, strict=True):
+                step.id = row.id
             for act in acts:
                 audit.note(session, self.operation, act, now)
             for step in steps:
@@ -87,10 +112,13 @@ class Work:
             self._take_requests(session)
 
     def end(self, state: OperationState, note: str, *acts: Act) -> None:
-        """End the operation, or halt it, and send the fact about it."""
+        """End the operation, or halt it, and send the fact about it.
+
+        Halting keeps what people asked for since the claim, and a cancel always: a request is never lost.
+        """
         operation = self.operation
         operation.state, operation.note = state, note
-        if state == OperationState.HALTED:
+        if state == OperationState.HALTED and operation.intent == Intent.RUN:
             operation.intent = Intent.PAUSE  # only a person's resume starts it again
         if state in ENDED:
             operation.finished_at, operation.active_key = self.clock.now(), None
@@ -100,16 +128,49 @@ class Work:
             facts=[word],
         )
 
+    def discard(self) -> None:
+        """Forget what was changed since the last `save`: after an error half of it may be missing.
+
+        Raises:
+            LeaseLost: the operation is not there any more.
+        """
+        mine = self.operation
+        with self._database.reading() as session:
+            stored = session.get(Operation, mine.id)
+        if stored is None:
+            raise LeaseLost(f"operation {mine.id} is not there any more")
+        # The lease and the serial stay those of the claim, whatever the row says now: they are what fencing goes by.
+        stored.lease_token, stored.intent_serial = mine.lease_token, mine.intent_serial
+        self.operation = stored
+        self.steps = self._stored_steps()
+
+    def release(self, after: float | None) -> None:
+        """Save, and give the lease back: the next slice is due in `after` seconds.
+
+        Raises:
+            LeaseLost: another worker has taken over; nothing was written.
+        """
+        now = self.clock.now()
+        next_at = None if after is None else now + timedelta(seconds=after)
+        with self._database.transaction() as session:
+            lease.release(session, self.operation, now, next_at, self._changes())
+
+    def _stored_steps(self) -> dict[str, Step]:
+        query = select(Step).where(Step.operation_id == self.operation.id)
+        with self._database.reading() as session:
+            rows = session.exec(query.order_by(col(Step.position), col(Step.id)))
+            return {step.subject: step for step in rows}
+
     def _changes(self) -> dict[str, Any]:
         operation = self.operation
-        changes = {
-            name: getattr(operation, name)
-            for name in ("state", "note", "memo", "failures", "started_at", "finished_at", "active_key")
-        }
+        names = ("state", "note", "memo", "resuming", "failures", "started_at", "finished_at", "active_key")
+        changes = {name: getattr(operation, name) for name in names}
         if operation.state == OperationState.HALTED:
             # What a person asked for since the claim counts for more than the halt.
             unseen = col(Operation.intent_serial) != operation.intent_serial
             changes["intent"] = case((unseen, col(Operation.intent)), else_=operation.intent)
+        if self.has_ended:
+            changes["next_at"] = None
         return changes
 
     def _put_fact(self, session: Session, word: str, now: datetime) -> None:

@@ -11,6 +11,7 @@ from shared.store.tables import (
     OutboxEvent,
     Step,
 )
+from shared.store.text import is_storable, storable
 
 __all__ = [
     "ENDED",
@@ -24,4 +25,6 @@ __all__ = [
     "Step",
     "StoreError",
     "create",
+    "is_storable",
+    "storable",
 ]

@@ -8,6 +8,8 @@ from sqlalchemy import JSON, Column, DateTime, Dialect, Index, Text, UniqueConst
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
+from shared.store.text import storable
+
 
 class UtcDateTime(TypeDecorator[datetime]):
     """An aware time, kept as naive UTC: SQLite has no time zones, and both databases shall hold the same."""
@@ -20,6 +22,16 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return value.replace(tzinfo=UTC) if value else None
+
+
+class Prose(TypeDecorator[str]):
+    """A text for people, often taken from somewhere else: whatever a database can't keep is written as an escape."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return value if value is None else storable(value)
 
 
 class OperationState(StrEnum):
@@ -65,10 +77,12 @@ class Operation(SQLModel, table=True):
     intent_options: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
     intent_serial: int = Field(default=0)
     """Counts the requests, so that a second resume is told from the first."""
-    note: str = Field(default="", sa_type=Text)
+    note: str = Field(default="", sa_type=Prose)
     """Why it halted, failed or waits; empty while there is nothing to explain."""
     memo: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
     """What the kind of operation must remember between two slices."""
+    resuming: bool = Field(default=False)
+    """Somebody resumed it, and no slice has ended well since."""
     failures: int = Field(default=0)
     """Unexpected errors in a row."""
     created_at: datetime = Field(sa_type=UtcDateTime)
@@ -94,7 +108,7 @@ class Step(SQLModel, table=True):
     to: str | None = Field(default=None, max_length=255)
     state: str = Field(max_length=32)
     attempts: int = Field(default=0)
-    error: str | None = Field(default=None, sa_type=Text)
+    error: str | None = Field(default=None, sa_type=Prose)
     details: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
     not_before: datetime | None = Field(default=None, sa_type=UtcDateTime)
     started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -111,8 +125,8 @@ class InboxEvent(SQLModel, table=True):
     type: str = Field(max_length=200)
     received_at: datetime = Field(sa_type=UtcDateTime)
     outcome: str = Field(max_length=16)
-    """accepted or rejected."""
-    reason: str = Field(default="", sa_type=Text)
+    """accepted, rejected, or unknown: rejected for its type alone, so that another function may still take it."""
+    reason: str = Field(default="", sa_type=Prose)
     """Why it was rejected."""
     operation_id: str | None = Field(default=None, max_length=64)
     reply: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
@@ -131,7 +145,7 @@ class OutboxEvent(SQLModel, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
     sent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     sent_by: str = Field(default="", max_length=16)
-    """reply, sink, or nobody where there is nowhere to send to."""
+    """reply, sink, nobody where there is nowhere to send to, or refused when the sink will never take it."""
 
 
 class AuditEntry(SQLModel, table=True):
@@ -143,7 +157,7 @@ class AuditEntry(SQLModel, table=True):
     at: datetime = Field(sa_type=UtcDateTime)
     operation_id: str | None = Field(default=None, max_length=64, index=True)
     who: str = Field(max_length=200)
-    why: str = Field(default="", sa_type=Text)
+    why: str = Field(default="", sa_type=Prose)
     event: str = Field(default="", max_length=1001)
     """source and id of the event that asked for it, with a space between."""
     act: str = Field(max_length=64)

@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("intent_serial", sa.Integer, nullable=False),
         sa.Column("note", sa.Text, nullable=False),
         sa.Column("memo", sa.JSON, nullable=False),
+        sa.Column("resuming", sa.Boolean, nullable=False),
         sa.Column("failures", sa.Integer, nullable=False),
         sa.Column("created_at", sa.DateTime, nullable=False),
         sa.Column("started_at", sa.DateTime),

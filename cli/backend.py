@@ -1,0 +1,94 @@
+"""Where operations are run: by this process on the store of this machine, or by a Drover that is served elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from cli.engine import Parts
+from shared.errors import Rejected
+
+if TYPE_CHECKING:
+    from shared.events import Event
+    from shared.settings import Settings
+
+
+class Backend(Protocol):
+    """What the commands need of either."""
+
+    is_local: bool
+    """Whether an operation only goes on while a command like this one works on it."""
+    place: str
+    """Where it is, for a message."""
+
+    def send(self, event: Event) -> Event:
+        """Hand in a request.
+
+        Returns:
+            The answer.
+
+        Raises:
+            Rejected: it is not taken.
+            Retry: nobody answers now.
+        """
+        ...
+
+    def read(self, operation_id: str) -> dict[str, Any]:
+        """The operation's document (`shared.operations.reads.operation_document`).
+
+        Raises:
+            Rejected: there is no such operation.
+            Retry: nobody answers now.
+        """
+        ...
+
+    def list(self, filters: Mapping[str, str], limit: int, before: str | None) -> dict[str, Any]:
+        """One page of operations (`shared.operations.reads.list_operations`)."""
+        ...
+
+    def advance(self, operation_id: str) -> None:
+        """Let about half a second to a second pass in which the operation goes on."""
+        ...
+
+    def close(self) -> None:
+        """Give back what it holds."""
+        ...
+
+
+@contextmanager
+def opened(parts: Parts, settings: Settings, url: str | None) -> Iterator[Backend]:
+    """The place that `--url` or DROVER_URL names, or else this process.
+
+    Raises:
+        Rejected: the address can't be used.
+        StoreError: the store of this machine does not answer.
+    """
+    backend = _open(parts, settings, url or settings.url)
+    try:
+        yield backend
+    finally:
+        backend.close()
+
+
+def _open(parts: Parts, settings: Settings, url: str | None) -> Backend:
+    if url is not None:
+        from cli.remote import Remote
+
+        return Remote(url, parts.clock, parts.session() if parts.session else None)
+    from cli.local import Local
+
+    return Local(settings, parts)
+
+
+def ask(backend: Backend, event: Event) -> dict[str, Any]:
+    """Send a request and give its answer's data.
+
+    Raises:
+        Rejected: it was not taken, for the reason given.
+    """
+    answer = backend.send(event)
+    data: dict[str, Any] = answer.data
+    if answer.type.endswith(".rejected"):
+        raise Rejected(str(data["reason"]))
+    return data

@@ -1,0 +1,192 @@
+"""`drover drain` and `drover undrain`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from cli import exits
+from cli.options import Cloud, Host, Json, NoWait, Url, print_json
+from functions.migrate.model import DrainPolicy, OnStall
+from shared.errors import Rejected
+
+LIMITS, CONSENT = "Limits", "What it may do"
+
+_DEFAULT = DrainPolicy()
+
+
+def drain(
+    context: typer.Context,
+    host: Host,
+    cloud: Cloud = None,
+    reason: Annotated[
+        str | None, typer.Option(help="Why; it goes on record and into Nova. Needed for all but a dry run.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and change nothing.")] = False,
+    allow_downtime: Annotated[
+        bool,
+        typer.Option(
+            "--allow-downtime",
+            help="Cold-migrate running servers that cannot be live-migrated.",
+            rich_help_panel=CONSENT,
+        ),
+    ] = False,
+    evacuate: Annotated[
+        bool,
+        typer.Option(
+            "--evacuate", help="The host is dead: build its servers again elsewhere.", rich_help_panel=CONSENT
+        ),
+    ] = False,
+    fenced: Annotated[
+        str | None,
+        typer.Option(
+            help='Who made sure that the dead host is off, and how: "Ann, PDU outlet 7 off".', rich_help_panel=CONSENT
+        ),
+    ] = None,
+    on_stall: Annotated[
+        OnStall | None,
+        typer.Option(
+            help="What to do with a live migration whose memory does not become less.",
+            show_default=_DEFAULT.on_stall.value,
+            rich_help_panel=CONSENT,
+        ),
+    ] = None,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            help="Moves submitted at once from the host: Nova's max_concurrent_live_migrations + 1.",
+            show_default=str(_DEFAULT.per_source),
+            rich_help_panel=LIMITS,
+        ),
+    ] = None,
+    inbound: Annotated[
+        int | None,
+        typer.Option(
+            help="Moves at once into one host.", show_default=str(_DEFAULT.per_target), rich_help_panel=LIMITS
+        ),
+    ] = None,
+    cloud_limit: Annotated[
+        int | None,
+        typer.Option(
+            help="Migrations at once in the whole cloud, whoever started them.",
+            show_default=str(_DEFAULT.per_cloud),
+            rich_help_panel=LIMITS,
+        ),
+    ] = None,
+    max_attempts: Annotated[
+        int | None,
+        typer.Option(
+            help="Tries of one server, each on another target, before it is set aside.",
+            show_default=str(_DEFAULT.max_attempts),
+            rich_help_panel=LIMITS,
+        ),
+    ] = None,
+    error_budget: Annotated[
+        int | None,
+        typer.Option(
+            help="Servers set aside before the drain halts.",
+            show_default=str(_DEFAULT.error_budget),
+            rich_help_panel=LIMITS,
+        ),
+    ] = None,
+    deadline: Annotated[
+        str | None,
+        typer.Option(help="Nothing new starts after it: 90m, 2h, 1h30m, or an ISO 8601 time.", rich_help_panel=LIMITS),
+    ] = None,
+    no_wait: NoWait = False,
+    as_json: Json = False,
+    url: Url = None,
+) -> None:
+    """Empty a hypervisor: disable it, move every server away, and prove that it is empty.
+
+    Look first:   drover drain cmp07 --dry-run
+
+    Then do it:   drover drain cmp07 --reason "new memory, ticket 4711"
+
+    Give it back: drover undrain cmp07 --reason "memory is in"
+
+    Ctrl-C leaves it safe at any moment, and says how to go on; the same drain again goes on as well.
+    """
+    from cli.asking import deadline as moment
+    from cli.run import parts_of
+
+    if not dry_run and not (reason and reason.strip()):
+        raise Rejected('no --reason was given: say why, such as --reason "new memory, ticket 4711"; it goes on record')
+    data = {
+        "reason": reason or "dry run", "dry_run": dry_run, "allow_downtime": allow_downtime, "evacuate": evacuate,
+        "fenced": fenced, "on_stall": on_stall and on_stall.value, "concurrency": concurrency, "inbound": inbound,
+        "cloud_limit": cloud_limit, "max_attempts": max_attempts, "error_budget": error_budget,
+        "deadline": moment(deadline, parts_of(context).clock.now()),
+    }  # fmt: skip
+    _ask(context, "io.drover.drain.requested", host, cloud, data, url, no_wait=no_wait, as_json=as_json)
+
+
+def undrain(
+    context: typer.Context,
+    host: Host,
+    reason: Annotated[str, typer.Option(help="Why; it goes on record.")],
+    cloud: Cloud = None,
+    no_wait: NoWait = False,
+    as_json: Json = False,
+    url: Url = None,
+) -> None:
+    """Give a drained host back: enable its service, if it is still disabled for a drain's reason.
+
+    Example: drover undrain cmp07 --reason "memory is in"
+    """
+    data = {"reason": reason}
+    _ask(context, "io.drover.undrain.requested", host, cloud, data, url, no_wait=no_wait, as_json=as_json)
+
+
+def _ask(
+    context: typer.Context,
+    event_type: str,
+    host: str,
+    cloud: str | None,
+    data: Mapping[str, Any],
+    url: str | None,
+    *,
+    no_wait: bool,
+    as_json: bool,
+) -> None:
+    """Send the request; then show the plan, or follow the operation."""
+    from cli.asking import cloud_name, request
+    from cli.backend import ask, opened
+    from cli.run import parts_of, stored, watch
+    from shared.settings import load
+
+    settings, parts = load(), parts_of(context)
+    with opened(parts, settings, url) as backend:
+        cloud = cloud_name(cloud, settings, backend.is_local)
+        event = request(event_type, {**data, "host": host, "cloud": cloud}, parts.clock.now(), host)
+        answer = ask(backend, event)
+        if data.get("dry_run"):
+            _show_plan(answer, as_json=as_json)
+        _tell_if_known(answer, str(data["reason"]))
+        if no_wait:
+            stored(backend, answer["operation"], as_json=as_json)
+        else:
+            watch(backend, parts, answer["operation"], as_json=as_json)
+
+
+def _show_plan(plan: dict[str, Any], *, as_json: bool) -> None:
+    from cli.tables import show_plan
+    from cli.text import output
+
+    if as_json:
+        print_json(plan)
+    else:
+        show_plan(output(), plan)
+    raise typer.Exit(exits.DONE if plan["feasible"] else exits.FAILED)
+
+
+def _tell_if_known(answer: Mapping[str, Any], reason: str) -> None:
+    """A second request for a host is answered with the operation that lives: say so."""
+    from cli.errors import say
+    from cli.text import clean
+
+    if answer["state"] != "planned" or answer["reason"] != reason:
+        say(clean(f"A {answer['kind']} of {answer['target']} is {answer['state']} already, asked for by "
+                  f"{answer['requester']}: {answer['reason']}. This goes on with it."))  # fmt: skip

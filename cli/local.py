@@ -1,0 +1,67 @@
+"""Operations in this process, on the store of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from cli.engine import Parts, build, log_to_file
+from shared.errors import DroverError, Rejected
+
+if TYPE_CHECKING:
+    from shared.events import Event
+    from shared.settings import Settings
+
+TURN = 0.5
+"""Seconds of work between two looks at the terminal."""
+
+
+class Local:
+    """Works on the operation that it is asked about, and on no other.
+
+    Raises:
+        StoreError: the store does not answer.
+    """
+
+    is_local = True
+
+    def __init__(self, settings: Settings, parts: Parts) -> None:
+        from shared.sink import Nowhere
+
+        self.log = log_to_file(settings.log_level)
+        self._clock = parts.clock
+        kinds = parts.kinds(None)
+        self._engine = build(settings, kinds, Nowhere(), source="/drover/local", clock=parts.clock)
+        self.place = self._engine.database.address
+
+    def send(self, event: Event) -> Event:
+        """See `Backend.send`."""
+        answer = self._engine.handle(event)
+        if answer is None:
+            raise DroverError(f"a {event.type} got no answer; expected one to every request")
+        return answer
+
+    def read(self, operation_id: str) -> dict[str, Any]:
+        """See `Backend.read`."""
+        from shared.operations.reads import read_operation
+
+        document = read_operation(self._engine.database, self._engine.kinds, operation_id)
+        if document is None:
+            raise Rejected(f"there is no operation {operation_id!r} in {self.place}; `drover ops list` shows them all")
+        return document
+
+    def list(self, filters: Mapping[str, str], limit: int, before: str | None) -> dict[str, Any]:
+        """See `Backend.list`."""
+        from shared.operations.reads import list_operations
+
+        return list_operations(self._engine.database, self._engine.kinds, filters, limit, before)
+
+    def advance(self, operation_id: str) -> None:
+        """Do what is due. Nothing due, or another process at it: wait, and look again."""
+        end = self._clock.monotonic() + TURN
+        if self._engine.work(TURN, operation_id) is None:
+            self._clock.sleep(max(end - self._clock.monotonic(), 0.01))
+
+    def close(self) -> None:
+        """Close the store."""
+        self._engine.database.close()

@@ -1,0 +1,158 @@
+"""A server's move as the store keeps it: a step of the drain, and what only moves need to remember."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from functions.migrate.model import ACTIVE_MOVES, UNFINISHED, Action, Move, MoveState, PlannedServer
+from shared.fleet.snapshot import Fleet, Migration, Server
+from shared.store import Step
+
+
+class MoveRecord(BaseModel):
+    """What a move must not forget, beside the columns of its step. Kept as JSON in `Step.details`."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    before: str = "ACTIVE"
+    """The server's status when the drain first saw it, which it must have again at the end."""
+    seconds: float = 0.0
+    """Forecast of the move."""
+    memory_mb: int = 0
+    way_out: str = ""
+    """What a person can do about it, when it cannot be moved."""
+    groups: list[str] = []
+    known: list[str] = []
+    """Uuids of the server's migrations that were there before our last request: none of them is its result."""
+    migration: str | None = None
+    """Uuid of the migration that is followed."""
+    migration_id: int | None = None
+    """Its number, which the abort and force-complete calls want."""
+    adopted: bool = False
+    """Somebody else started that migration."""
+    submitted_at: datetime | None = None
+    """When our last request was about to be sent."""
+    arrived_at: datetime | None = None
+    arrived_by: datetime | None = None
+    """When the migration's row was last written, by the cloud's clock."""
+    failed_targets: list[str] = []
+    put_last: bool = False
+    aborting: str = ""
+    """Why we asked Nova to abort the migration; empty when we did not."""
+    abort_refused: bool = False
+    """Nova would not abort it: it is followed to its end."""
+    stalls: int = 0
+    least_memory: int | None = None
+    """The least bytes of memory that were left to copy, so far."""
+    stale_polls: int = 0
+    """Looks in a row that found no less."""
+    looked_at: datetime | None = None
+    confirmed_at: datetime | None = None
+    seconds_taken: float | None = None
+
+
+class ServerMove:
+    """One server's move. Changes are written when its step is handed to `Work.save`."""
+
+    def __init__(self, step: Step) -> None:
+        self.step = step
+        self.record = MoveRecord.model_validate(step.details)
+
+    @property
+    def server(self) -> str:
+        """The server's id."""
+        return self.step.subject
+
+    @property
+    def state(self) -> MoveState:
+        return MoveState(self.step.state)
+
+    @property
+    def action(self) -> Action:
+        return Action(self.step.action)
+
+    @property
+    def active(self) -> bool:
+        """Whether it holds a place at its source and its target."""
+        return self.state in ACTIVE_MOVES
+
+    @property
+    def unfinished(self) -> bool:
+        return self.state in UNFINISHED
+
+    def put(self, state: MoveState | None = None, **columns: Any) -> ServerMove:
+        """Change the step's columns."""
+        if state is not None:
+            self.step.state = state
+        for name, value in columns.items():
+            setattr(self.step, name, value)
+        return self
+
+    def stored(self) -> Step:
+        """The step with the record in it, for `Work.save`."""
+        self.step.details = self.record.model_dump(mode="json")
+        return self.step
+
+    def for_dispatch(self) -> Move:
+        """The move as the dispatcher sees it."""
+        step, record = self.step, self.record
+        return Move(
+            server=step.subject,
+            name=step.name,
+            action=self.action,
+            to=step.to,
+            state=self.state,
+            seconds=record.seconds,
+            groups=frozenset(record.groups),
+            attempts=step.attempts,
+            failed_targets=frozenset(record.failed_targets),
+            not_before=step.not_before,
+            put_last=record.put_last,
+        )
+
+    def forget_request(self) -> None:
+        """Back to before our last request: nothing of it is followed any more."""
+        record = self.record
+        record.migration = record.migration_id = record.submitted_at = None
+        record.arrived_at = record.arrived_by = record.looked_at = record.confirmed_at = None
+        record.aborting, record.abort_refused, record.adopted = "", False, False
+        record.least_memory, record.stale_polls = None, 0
+
+
+def planned_steps(servers: Iterable[PlannedServer], fleet: Fleet, now: datetime) -> list[Step]:
+    """The steps of a plan's lines, in the plan's order."""
+    return [_planned_step(line, fleet, now) for line in servers]
+
+
+def _planned_step(line: PlannedServer, fleet: Fleet, now: datetime) -> Step:
+    server = fleet.servers[line.id]
+    move = ServerMove(Step(operation_id="", subject=line.id, name=line.name, action=line.action, state=MoveState.HELD))
+    move.record = MoveRecord(
+        before=server.status,
+        seconds=line.seconds,
+        memory_mb=server.memory_mb,
+        way_out=line.way_out,
+        groups=[group.id for group in fleet.groups_of.get(line.id, ())],
+    )
+    move.put(to=line.to)
+    if line.action in (Action.CANNOT, Action.LEAVE):
+        move.put(MoveState.LEFT, error=line.reason, finished_at=now)
+    return move.stored()
+
+
+def arrival_step(server: Server) -> Step:
+    """The step of a server that came to the host during the drain; what is done with it is decided next."""
+    move = ServerMove(
+        Step(operation_id="", subject=server.id, name=server.name, action=Action.WAIT, state=MoveState.HELD)
+    )
+    move.record = MoveRecord(before=server.status, memory_mb=server.memory_mb)
+    return move.stored()
+
+
+def in_flight(rows: Iterable[Migration]) -> list[Migration]:
+    """Those of the rows that still work on a server."""
+    return [row for row in rows if row.in_flight]

@@ -1,0 +1,107 @@
+"""The stall watch: a live migration whose memory does not become less would go on for hours.
+
+Nova's own time-out allows 800 s for each GiB (`live_migration_completion_timeout`): 14 hours for a server of 64 GiB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from functions.migrate.follow import MAX_STALLS
+from functions.migrate.model import Action, MoveState, OnStall
+from functions.migrate.moves import ServerMove
+from functions.migrate.nova import Progress
+from functions.migrate.slice import Slice
+from shared.clouds import AnswerLost, Refused
+from shared.errors import Retry
+from shared.operations import Act
+
+LOOK_SECONDS = 30.0
+"""Between two looks at one migration."""
+
+STALE_LOOKS = 3
+"""So many looks without a fall of the memory that is left mean: it does not converge."""
+
+
+def watch(slice: Slice) -> None:
+    """Look at the live migrations that take longer than forecast; one request for each, every 30 s."""
+    for move in slice.active():
+        if move.state is MoveState.MOVING and move.action is Action.LIVE_MIGRATE and _due(slice, move):
+            _look(slice, move)
+
+
+def ask_abort(slice: Slice, move: ServerMove, why: str) -> bool:
+    """Ask Nova to abort a live migration. Its row will say `cancelled`.
+
+    Returns:
+        False when it cannot be aborted (any more): then it is followed to its end.
+    """
+    record = move.record
+    if record.migration_id is None or move.action is not Action.LIVE_MIGRATE or record.abort_refused:
+        return False
+    record.aborting = why
+    slice.save(move, acts=[Act("abort migration", move.server, after={"why": why})])
+    try:
+        slice.nova.abort(move.server, record.migration_id)
+    except AnswerLost:
+        return True
+    except (Refused, Retry):
+        record.aborting = ""
+        slice.save(move)
+        return False
+    return True
+
+
+def _due(slice: Slice, move: ServerMove) -> bool:
+    record = move.record
+    if record.aborting:
+        return False
+    patience = timedelta(seconds=max(LOOK_SECONDS, record.seconds))
+    first = (record.submitted_at or move.step.started_at or slice.now) + patience
+    due = first if record.looked_at is None else record.looked_at + timedelta(seconds=LOOK_SECONDS)
+    return slice.now >= due
+
+
+def _look(slice: Slice, move: ServerMove) -> None:
+    record = move.record
+    try:
+        found = slice.nova.progress(move.server)
+    except (Refused, Retry):
+        return  # it has just ended, or Nova is busy
+    record.looked_at = slice.now
+    progress = _own(move, found)
+    if progress is None or progress.status != "running":
+        slice.save(move)
+        return
+    if record.least_memory is None or progress.memory_remaining < record.least_memory:
+        record.least_memory, record.stale_polls = progress.memory_remaining, 0
+    else:
+        record.stale_polls += 1
+    slice.save(move)
+    if record.stale_polls >= STALE_LOOKS:
+        _act(slice, move, progress)
+
+
+def _own(move: ServerMove, found: Sequence[Progress]) -> Progress | None:
+    return next((each for each in found if each.migration_id == move.record.migration_id), None)
+
+
+def _act(slice: Slice, move: ServerMove, progress: Progress) -> None:
+    """By policy: let the guest stand still until the rest is copied, or abort and put the server last."""
+    record = move.record
+    record.stalls += 1
+    record.stale_polls = 0
+    left = progress.memory_remaining // 1024**2
+    why = f"stalled: {left} MiB of memory left, and no less for {STALE_LOOKS * LOOK_SECONDS:.0f} s"
+    if slice.policy.on_stall is OnStall.FORCE:
+        slice.save(move, acts=[Act("force completion", move.server, after={"why": why})])
+        try:
+            slice.nova.force_complete(move.server, progress.migration_id)
+        except (Refused, Retry, AnswerLost) as error:
+            slice.save(move.put(error=f"{why}; force-complete: {error}"))
+        return
+    record.put_last = True
+    if record.stalls >= MAX_STALLS:
+        record.way_out = "drain it with --on-stall force-complete, or move it when it is less busy"
+    ask_abort(slice, move, why)

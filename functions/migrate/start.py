@@ -1,0 +1,100 @@
+"""Starting moves: the intent is stored, then Nova is asked, then its answer is stored."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from functions.migrate import follow
+from functions.migrate.dispatch import dispatch
+from functions.migrate.model import ACTIVE_MOVES, Action, MoveState
+from functions.migrate.moves import ServerMove, in_flight
+from functions.migrate.slice import Slice
+from shared.clouds import AnswerLost, Refused
+from shared.errors import Retry
+from shared.fleet.snapshot import Migration
+from shared.operations import Act
+
+BUSY_SECONDS = 15.0
+"""How long a server is left alone that Nova refuses to move because a task is under way (409)."""
+
+PATIENCE = 8.0
+"""Seconds between the intent and the request. A worker that was held up longer gives the request up: by then a
+successor may have decided about this server."""
+
+
+def start_moves(slice: Slice) -> None:
+    """Start what the limits allow."""
+    moves = [move.for_dispatch() for move in slice.moves.values()]
+    flying = in_flight(slice.rows) + _unseen(slice)
+    wanted = dispatch(moves, flying, slice.policy, slice.host, slice.now, slice.groups_of)
+    for chosen in wanted.start:
+        if not slice.work.may_start:
+            return
+        _start(slice, slice.moves[chosen.server])
+
+
+def _unseen(slice: Slice) -> list[Migration]:
+    """Moves that other drains have just asked for, as the migrations that they are about to become."""
+    seen = {row.server for row in in_flight(slice.rows)}
+    return [
+        Migration(0, "", step.subject, None, step.to, "queued", "live-migration", slice.now, slice.now)
+        for step in slice.work.other_steps(ACTIVE_MOVES)
+        if step.subject not in seen
+    ]
+
+
+def _start(slice: Slice, move: ServerMove) -> None:
+    record, step = move.record, move.step
+    move.forget_request()
+    record.known = [row.uuid for row in slice.rows_of.get(move.server, ())]
+    record.submitted_at = slice.work.clock.now()
+    move.put(MoveState.SUBMITTING, attempts=step.attempts + 1, not_before=None)
+    move.put(started_at=step.started_at or slice.now)
+    before = {"host": slice.host, "status": record.before}
+    slice.save(move, acts=[Act(step.action, move.server, before, {"to": step.to, "attempt": step.attempts})])
+    held_up = (slice.work.clock.now() - record.submitted_at).total_seconds()
+    if not slice.work.may_start or held_up > PATIENCE:
+        _take_back(slice, move)
+        return
+    _ask(slice, move)
+
+
+def _ask(slice: Slice, move: ServerMove) -> None:
+    to = move.step.to or ""
+    try:
+        match move.action:
+            case Action.LIVE_MIGRATE:
+                slice.nova.live_migrate(move.server, to)
+            case Action.COLD_MIGRATE:
+                slice.nova.cold_migrate(move.server, to)
+            case Action.EVACUATE:
+                slice.nova.evacuate(move.server, to)
+    except AnswerLost:
+        return  # it stays `submitting`: the next look at the cloud tells
+    except Retry as error:
+        _take_back(slice, move, error.after)
+    except Refused as refusal:
+        _refused(slice, move, refusal)
+    else:
+        slice.save(move.put(MoveState.MOVING, error=None))
+
+
+def _take_back(slice: Slice, move: ServerMove, after: float = 0.0) -> None:
+    """Nova was not asked, or did not listen: nothing has happened, and the try does not count."""
+    move.forget_request()
+    move.put(MoveState.HELD, attempts=move.step.attempts - 1)
+    slice.save(move.put(not_before=slice.now + timedelta(seconds=after)))
+
+
+def _refused(slice: Slice, move: ServerMove, refusal: Refused) -> None:
+    if refusal.status == 404:
+        move.put(MoveState.GONE, error="deleted during the drain", finished_at=slice.now)
+        slice.save(move, acts=[Act("server is gone", move.server)])
+    elif refusal.status == 409:
+        # Its state has changed since we looked: a new look decides what is to be done with it.
+        move.forget_request()
+        move.put(MoveState.HELD, action=Action.WAIT, to=None, error=refusal.message)
+        move.put(attempts=move.step.attempts - 1, not_before=slice.now + timedelta(seconds=BUSY_SECONDS))
+        slice.save(move)
+    else:
+        follow.fail(slice, move, refusal.message)

@@ -1,0 +1,84 @@
+"""The fake hosts: what their supervisor reads, and killing or reviving one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from lab import cloud, faults, processes
+from lab.config.nova import SERVICE_DOWN_TIME
+from lab.errors import LabError
+from lab.layout import Lab, private_text
+
+SUPERVISOR = "computes"
+POLL = 0.5
+
+
+def write_settings(lab: Lab) -> bool:
+    """What the supervisor, the driver and the agents read (`etc/computes.json`); True if it is new."""
+    options = lab.options
+    content = {
+        "hosts": options.hosts,
+        "seconds": options.seconds,
+        "config": str(lab.etc / "nova" / "compute.conf"),
+        "run": str(lab.run),
+        "log": str(lab.log),
+        "wait_for": [lab.url("keystone"), lab.url("placement")],
+    }
+    path, text = lab.etc / "computes.json", json.dumps(content, indent=2)
+    if path.exists() and path.read_text() == text:
+        return False
+    private_text(path, text)
+    return True
+
+
+def is_compute(name: str) -> bool:
+    """Whether a process's name is that of a fake host or of their supervisor."""
+    return name == SUPERVISOR or name.startswith("cmp")
+
+
+def start_missing(lab: Lab) -> None:
+    """Ask the supervisor to read its settings again and to start the hosts that do not run."""
+    record = processes.record_of(lab.run, SUPERVISOR)
+    if record and record.alive:
+        os.kill(record.pid, signal.SIGHUP)
+
+
+def kill(lab: Lab, host: str, state: Literal["dead", "frozen"]) -> None:
+    """Let a host die or freeze; it stays so until it is revived."""
+    _check(lab, host)
+    faults.set_host(lab.faults_yaml, host, state)
+
+
+def revive(lab: Lab, host: str) -> None:
+    """Let a host come back, whether a fault or something else has ended it."""
+    _check(lab, host)
+    faults.set_host(lab.faults_yaml, host, None)
+    start_missing(lab)
+
+
+def wait_for_state(lab: Lab, host: str, state: Literal["up", "down"], tell: Callable[[str], None]) -> None:
+    """Until Nova sees the host so.
+
+    Raises:
+        LabError: it does not in time.
+    """
+    conn = cloud.connect(lab)
+    seconds = SERVICE_DOWN_TIME + 60
+    deadline = time.monotonic() + seconds
+    while (now := next(conn.compute.services(binary="nova-compute", host=host)).state) != state:
+        tell(f"Nova says {now}")
+        if time.monotonic() > deadline:
+            record = processes.record_of(lab.run, host)
+            log = processes.tail(record.log) if record else ""
+            raise LabError(f"{host} is still {now} after {seconds} s, expected {state}\n{log}")
+        time.sleep(POLL)
+
+
+def _check(lab: Lab, host: str) -> None:
+    if host not in lab.options.hosts:
+        raise LabError(f"the lab has no host {host}: it has {lab.options.hosts[0]} to {lab.options.hosts[-1]}")

@@ -1,0 +1,186 @@
+"""Start, find and stop the lab's own processes, by recorded pid and start time, never by name."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from lab.errors import ProcessDied
+
+LOG_LIMIT = 20 * 1024 * 1024
+"""Bytes after which a log is set aside at the next start."""
+POLL = 0.1
+"""Seconds between two looks at a process that is to end."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A process to run: its name is that of its record and its log."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    port: int | None = None
+    url: str | None = None
+    """An address that answers over HTTP once the service is ready."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A process that was started: kept as JSON in the lab's `run` directory.
+
+    `started` is field 22 of /proc/PID/stat (clock ticks since boot, proc(5)): a pid that was given to another process
+    since has another one.
+    """
+
+    name: str
+    pid: int
+    started: int
+    log: str
+    port: int | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether this very process still runs; a zombie does not."""
+        now = _stat(self.pid)
+        return now is not None and now.started == self.started and now.state != "Z"
+
+
+@dataclass(frozen=True)
+class _Stat:
+    state: str
+    session: int
+    started: int
+
+
+def _stat(pid: int) -> _Stat | None:
+    """State, session and start time of a process, None if there is none."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = text[text.rindex(")") + 2 :].split()
+    return _Stat(state=fields[0], session=int(fields[3]), started=int(fields[19]))
+
+
+def records(run: Path) -> list[Record]:
+    """All recorded processes, dead ones too, by name."""
+    found = []
+    for path in sorted(run.glob("*.json")):
+        try:
+            found.append(Record(**json.loads(path.read_text())))
+        except (OSError, ValueError, TypeError):
+            continue  # being written, or removed since
+    return found
+
+
+def record_of(run: Path, name: str) -> Record | None:
+    """The record of a process, dead or alive."""
+    return next((record for record in records(run) if record.name == name), None)
+
+
+def start(service: Service, run: Path, log: Path, home: Path) -> Record:
+    """Start a process in a session of its own, with nothing of the caller's environment but the path.
+
+    Raises:
+        ProcessDied: it can't be started at all.
+    """
+    for directory in (run, log, home):
+        directory.mkdir(parents=True, exist_ok=True)
+    log_path = log / f"{service.name}.log"
+    if log_path.exists() and log_path.stat().st_size > LOG_LIMIT:
+        log_path.replace(log_path.with_suffix(".log.1"))
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(home), "LANG": "C.UTF-8", "no_proxy": "*"}
+    with log_path.open("ab") as output:
+        try:
+            process = subprocess.Popen(
+                service.command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment | dict(service.environment),
+                cwd=home,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ProcessDied(f"{service.name}: {service.command[0]} can't be started: {error}") from error
+    stat = _stat(process.pid)
+    if stat is None:
+        raise ProcessDied(f"{service.name} ended at once\n{tail(log_path)}")
+    record = Record(service.name, process.pid, stat.started, str(log_path), service.port)
+    _write(run, record)
+    return record
+
+
+def _write(run: Path, record: Record) -> None:
+    draft = run / f".{record.name}.draft"
+    draft.write_text(json.dumps(asdict(record)))
+    draft.replace(run / f"{record.name}.json")
+
+
+def stop(targets: Iterable[Record], run: Path, grace: float) -> list[Record]:
+    """End processes and what they started in their sessions: SIGTERM, after `grace` seconds SIGKILL; forget them.
+
+    Returns:
+        Those that had to be killed.
+    """
+    targets = list(targets)
+    _signal(targets, signal.SIGTERM)
+    deadline = time.monotonic() + grace
+    while (left := [record for record in targets if _members(record)]) and time.monotonic() < deadline:
+        time.sleep(POLL)
+    _signal(left, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while any(_members(record) for record in left) and time.monotonic() < deadline:
+        time.sleep(POLL)
+    for record in targets:
+        (run / f"{record.name}.json").unlink(missing_ok=True)
+    return left
+
+
+def _members(record: Record) -> list[int]:
+    """The process and those of its session, while they run.
+
+    The kernel gives a number to no new process while a session bears it, so a member can't be a stranger's.
+    """
+    members = []
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdigit():
+            continue
+        stat = _stat(int(entry.name))
+        if stat and stat.session == record.pid and stat.started >= record.started and stat.state != "Z":
+            members.append(int(entry.name))
+    return members
+
+
+def _signal(targets: Iterable[Record], number: signal.Signals) -> None:
+    for record in targets:
+        for pid in _members(record):
+            try:
+                os.kill(pid, number)
+                os.kill(pid, signal.SIGCONT)  # a frozen process would not hear of it
+            except ProcessLookupError:
+                continue
+
+
+def tail(path: Path | str, lines: int = 12) -> str:
+    """The last lines of a log, indented, under its path."""
+    try:
+        with Path(path).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 16384))
+            text = file.read().decode(errors="replace").splitlines()[-lines:]
+    except OSError as error:
+        return f"  (no log: {error})"
+    return "\n".join([f"  last lines of {path}:", *(f"  | {line[:300]}" for line in text)])
+
+
+def check_alive(record: Record) -> None:
+    """Raise ProcessDied, with the end of its log, unless the process runs."""
+    if not record.alive:
+        raise ProcessDied(f"{record.name} has ended\n{tail(record.log)}")

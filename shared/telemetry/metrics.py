@@ -1,0 +1,112 @@
+"""Prometheus metrics of one process, in a registry of their own, served on a port of their own.
+
+Names follow Prometheus' conventions: base units, `_total` for counters. Every label has few values: an
+event's type or a service's name, which come from outside, are counted as `other` beyond LABEL_LIMIT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from shared.errors import DroverError
+
+if TYPE_CHECKING:
+    from wsgiref.simple_server import WSGIServer
+
+LABEL_LIMIT = 100
+"""Distinct values of a label that comes from outside."""
+SLICE_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 30.0, 45.0, 60.0)
+"""Seconds; a slice is to stay under 60."""
+
+
+class MetricsError(DroverError):
+    """The port of the metrics can't be opened."""
+
+
+class Metrics:
+    """What is counted; the methods are called where it happens."""
+
+    def __init__(self) -> None:
+        here = self.registry = CollectorRegistry()
+        self._seen: dict[str, set[str]] = {}
+        text = "Events by type and what became of them."
+        self._events = Counter("drover_events_received", text, ["type", "result"], registry=here)
+        text = "Duration of one slice of an operation."
+        self._slices = Histogram("drover_slice_seconds", text, ["kind"], registry=here, buckets=SLICE_BUCKETS)
+        text = "Steps that ended, by the operation's kind and result."
+        self._steps = Counter("drover_steps", text, ["kind", "result"], registry=here)
+        text = "Operations in the store by state."
+        self._operations = Gauge("drover_operations", text, ["state"], registry=here)
+        text = "HTTP requests sent to OpenStack, by service."
+        self._requests = Counter("drover_cloud_requests", text, ["service"], registry=here)
+        text = "Events that are stored and not sent yet."
+        self._outbox = Gauge("drover_outbox_waiting", text, registry=here)
+
+    def event_received(self, type: str, result: str) -> None:
+        """An event of a type was `accepted`, `duplicate`, `rejected` or put off (`later`)."""
+        self._events.labels(self._bounded("type", type), result).inc()
+
+    def slice_ended(self, kind: str, seconds: float) -> None:
+        """One invocation worked on an operation for so many seconds."""
+        self._slices.labels(kind).observe(seconds)
+
+    def step_ended(self, kind: str, result: str) -> None:
+        """A step ended: `succeeded`, `failed` or `skipped`."""
+        self._steps.labels(kind, result).inc()
+
+    def operations(self, by_state: Mapping[str, int]) -> None:
+        """How many operations the store has in each state; a state that is not named has none."""
+        self._operations.clear()
+        for state, number in by_state.items():
+            self._operations.labels(state).set(number)
+
+    def cloud_requests(self, service: str, number: int = 1) -> None:
+        """So many more requests were sent to a service of the cloud, such as `compute`."""
+        self._requests.labels(self._bounded("service", service)).inc(number)
+
+    def outbox_waiting(self, number: int) -> None:
+        """So many events wait to be sent."""
+        self._outbox.set(number)
+
+    def _bounded(self, label: str, value: str) -> str:
+        seen = self._seen.setdefault(label, set())
+        if value not in seen and len(seen) >= LABEL_LIMIT:
+            return "other"
+        seen.add(value)
+        return value
+
+
+@dataclass(frozen=True)
+class MetricsServer:
+    """The metrics' own web server, a daemon thread."""
+
+    port: int
+    _server: WSGIServer
+    _thread: Thread
+
+    def close(self) -> None:
+        """Stop serving and free the port."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(timeout=5)
+
+
+def serve_metrics(metrics: Metrics, port: int, address: str = "0.0.0.0") -> MetricsServer:  # noqa: S104 scraped from outside the pod
+    """Serve `GET /metrics` on a port; 0 takes a free one.
+
+    Raises:
+        MetricsError: the port is taken, or this user may not open it.
+    """
+    try:
+        server, thread = start_http_server(port, addr=address, registry=metrics.registry)
+    except OSError as error:
+        raise MetricsError(
+            f"DROVER_METRICS_PORT: port {port} of {address} can't be opened ({error.strerror}); "
+            "choose one that is free, or unset it to serve no metrics"
+        ) from error
+    return MetricsServer(server.server_port, server, thread)

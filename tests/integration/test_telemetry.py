@@ -1,0 +1,88 @@
+"""Metrics and traces over real sockets, on the loopback address."""
+
+from __future__ import annotations
+
+import threading
+import urllib.request
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from shared.telemetry.metrics import Metrics, MetricsError, serve_metrics
+from shared.telemetry.traces import start_tracing
+
+
+class Collector(ThreadingHTTPServer):
+    """An OTLP/HTTP collector that keeps what it gets."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Receiver)
+        self.received: list[tuple[str, ExportTraceServiceRequest]] = []
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Receiver(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        assert isinstance(self.server, Collector)
+        self.server.received.append((self.path, ExportTraceServiceRequest.FromString(body)))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """The requests are in `received`."""
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    """A running collector."""
+    server = Collector()
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join(timeout=5)
+
+
+def test_metrics_are_served() -> None:
+    """`GET /metrics` answers with what was counted, and after closing the port is free again."""
+    metrics = Metrics()
+    metrics.cloud_requests("compute", 3)
+    server = serve_metrics(metrics, 0, "127.0.0.1")
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=5) as answer:
+        assert 'drover_cloud_requests_total{service="compute"} 3.0' in answer.read().decode()
+    server.close()
+    serve_metrics(metrics, server.port, "127.0.0.1").close()
+
+
+def test_a_taken_port_is_told() -> None:
+    """When the port is taken, the message names the variable, the port and the way out."""
+    server = serve_metrics(Metrics(), 0, "127.0.0.1")
+    try:
+        with pytest.raises(MetricsError, match=rf"DROVER_METRICS_PORT: port {server.port} .*choose one") as caught:
+            serve_metrics(Metrics(), server.port, "127.0.0.1")
+        assert "in use" in str(caught.value)
+    finally:
+        server.close()
+
+
+def test_spans_reach_a_collector(collector: Collector) -> None:
+    """Closing sends the spans to /v1/traces below the configured address, in the sender's trace."""
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    tracing = start_tracing(collector.endpoint + "/", "migrate")
+    with tracing.span("event", parent=parent, type="io.drover.tick"):
+        pass
+    tracing.close()
+    ((path, request),) = collector.received
+    (span,) = request.resource_spans[0].scope_spans[0].spans
+    assert path == "/v1/traces"
+    assert (span.name, span.trace_id.hex()) == ("event", parent.split("-")[1])
+    attributes = {item.key: item.value.string_value for item in request.resource_spans[0].resource.attributes}
+    assert attributes["service.name"] == "migrate"

@@ -1,0 +1,72 @@
+"""Hosts of the lab die, freeze and come back, and Nova sees it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab import health, processes
+
+if TYPE_CHECKING:
+    from tests.lab.conftest import LabUnderTest
+
+pytestmark = pytest.mark.lab
+
+
+def test_dead_host_is_evacuated_and_comes_back_empty(lab: LabUnderTest) -> None:
+    """A server of a dead, forced-down host is rebuilt elsewhere, and the revived host has forgotten it."""
+    (server,) = lab.fill("cmp03", 1)
+    lab.kill("cmp03")
+    (service,) = lab.conn.compute.get("/os-services?binary=nova-compute&host=cmp03", microversion="2.53").json()[
+        "services"
+    ]
+    forced = lab.conn.compute.put(f"/os-services/{service['id']}", json={"forced_down": True}, microversion="2.53")
+    assert forced.status_code == 200, forced.text
+    lab.act(server.id, {"evacuate": {"host": "cmp04"}}, expected=200)
+    lab.wait("the evacuation is done", lambda: lab.migration(server.id).get("status") in ("done", "completed"))
+    assert lab.wait_for_server(server.id, "ACTIVE")["OS-EXT-SRV-ATTR:host"] == "cmp04"
+    lab.reset()
+    (row,) = (host for host in health.hosts_of(lab.lab, lab.conn) if host.name == "cmp03")
+    assert (row.service, row.status, row.servers) == ("up", "enabled", 0)
+
+
+def test_frozen_host_comes_back_as_the_same_process(lab: LabUnderTest) -> None:
+    """A frozen host counts as down while its process lives, and is up again when thawed."""
+    before = processes.record_of(lab.lab.run, "cmp05")
+    lab.kill("cmp05", freeze=True)
+    assert before is not None
+    assert before.alive
+    lab.revive("cmp05")
+    assert processes.record_of(lab.lab.run, "cmp05") == before
+
+
+def test_restarted_host_knows_its_servers(lab: LabUnderTest) -> None:
+    """A compute that was killed and started again adopts its servers: they can be migrated and stopped."""
+    first, second = (server.id for server in lab.fill("cmp06", 2))
+    lab.kill("cmp06", wait=False)
+    lab.wait("cmp06 has ended", lambda: not _alive(lab, "cmp06"))
+    lab.revive("cmp06")
+    lab.wait("cmp06 runs", lambda: _alive(lab, "cmp06"))
+    lab.live_migrate(first, "cmp01")
+    lab.act(second, {"os-stop": None})
+    lab.wait_for_migration(first, "completed")
+    assert lab.wait_for_server(second, "SHUTOFF")["OS-EXT-SRV-ATTR:host"] == "cmp06"
+
+
+def test_source_dies_in_the_middle_of_a_migration(lab: LabUnderTest) -> None:
+    """A fault kills the source half-way; the host is down until revived, and a reset leaves no migration behind."""
+    (server,) = lab.fill("cmp02", 1, name="doomed")
+    lab.faults({"doomed": {"kill": "source", "times": 1}})
+    lab.live_migrate(server.id, "cmp01")
+    lab.wait("cmp02 has ended", lambda: not _alive(lab, "cmp02"))
+    assert lab.migration(server.id)["status"] == "running"
+    lab.reset()
+    assert _alive(lab, "cmp02")
+    assert not lab.servers()
+    assert lab.conn.compute.get("/os-migrations", microversion="2.80").json()["migrations"] == []
+
+
+def _alive(lab: LabUnderTest, host: str) -> bool:
+    record = processes.record_of(lab.lab.run, host)
+    return record is not None and record.alive
