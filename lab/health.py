@@ -127,7 +127,9 @@ def missing(lab: Lab, conn: Connection | None = None) -> list[str]:
     try:
         conn = conn or cloud.connect(lab)
         found = list(conn.compute.services())
-        up = {service.host for service in found if service.binary == "nova-compute" and service.state == "up"}
+        computes = [service for service in found if service.binary == "nova-compute"]
+        # One that is forced down was meant to be, and counts as down until that is lifted.
+        up = {service.host for service in computes if service.state == "up" or service.is_forced_down}
         control = {service.binary for service in found if service.state == "up"}
         alive = {agent.host for agent in conn.network.agents() if agent.is_alive}
         hypervisors = {hypervisor.name for hypervisor in conn.compute.hypervisors()}

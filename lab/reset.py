@@ -19,7 +19,7 @@ from lab.layout import Lab
 if TYPE_CHECKING:
     from openstack.connection import Connection
 
-SECONDS = 120
+SECONDS = 90
 """After this long the cloud counts as stuck."""
 AGAIN = 15.0
 """Seconds after which a server that is still there is deleted once more."""
@@ -41,10 +41,9 @@ def reset(lab: Lab, tell: Callable[[str], None] = lambda _text: None) -> int:
     conn = cloud.connect(lab)
     tell("migrations")
     _abort_migrations(conn)
-    _until(lambda: health.missing(lab, conn), "the hosts are not up again")
+    _until(lambda: _enable(conn) or health.missing(lab, conn), "the hosts are not up again")
     count = _delete_servers(conn, tell)
-    tell("services and groups")
-    _until(lambda: _enable(conn), "the hosts can't be enabled")
+    tell("groups and leftovers")
     _delete_extras(lab, conn)
     _delete_allocations(conn)
     _forget_migrations(lab)

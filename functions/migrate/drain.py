@@ -188,7 +188,7 @@ def _move(slice: Slice) -> float | None:
     retarget(slice)
     start_moves(slice)
     if slice.active():
-        return rhythm.next_poll(list(slice.moves.values()), slice.policy.per_source - 1, slice.now)
+        return rhythm.next_poll(list(slice.moves.values()), slice.now)
     if slice.unfinished():
         return rhythm.next_due(slice.unfinished(), slice.now)
     return ending.prove_empty(slice)
@@ -201,7 +201,7 @@ def _followed(slice: Slice) -> float | None:
 
 
 def _hosts_died(slice: Slice) -> bool:
-    """Look now and then whether the source or a target has died meanwhile (two requests every 45 s)."""
+    """Look now and then whether the source or a target has died meanwhile (two requests every 90 s)."""
     if sweep(slice, at_once=False) is None:
         return False
     services = {each.host: each for each in slice.nova.services()}

@@ -20,7 +20,7 @@ from shared.store import OperationState
 READS = 2
 """Reads in a row that must find nothing: a server whose migration has just ended may be missing from the first."""
 
-BETWEEN_READS = 2.0
+BETWEEN_READS = 1.0
 """Seconds."""
 
 WIND_DOWN = 5.0

@@ -12,7 +12,7 @@ from typing import Any
 from functions.migrate.explain import amounts
 from functions.migrate.forecast import DEFAULT_PACE, Pace, makespan
 from functions.migrate.model import MOVES, Action, DrainPlan, DrainPolicy, PlannedServer, Shortfall, Verdict
-from functions.migrate.obstacles import is_dead, judge
+from functions.migrate.obstacles import GONE, is_dead, judge
 from functions.migrate.targets import NOWHERE, Choice, Packing
 from shared.errors import Rejected
 from shared.fleet.snapshot import Fleet, Host, Migration, Server
@@ -61,7 +61,7 @@ def plan_drain(
         for name, server in servers.items()
         if name not in adopted
     }
-    verdicts = _keep_together(fleet, servers, verdicts)
+    verdicts = _keep_together(fleet, servers, _hold_stopped(fleet, verdicts))
     packing = _pack(fleet, host, verdicts, avoid=avoid, planned=planned)
     verdicts |= {name: _no_target(choice) for name, choice in packing.refused.items()}
     verdicts |= {name: _adopt(migration) for name, migration in adopted.items()}
@@ -130,6 +130,25 @@ def _pack(
 
 def _adopt(migration: Migration) -> Verdict:
     return Verdict(ACTION_OF[migration.kind], f"already migrating to {migration.target}: it is adopted")
+
+
+def _hold_stopped(fleet: Fleet, verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:
+    """Stopped members of a hard affinity group can only follow: Nova lets no scheduled move leave the group's hosts.
+
+    `ServerGroupAffinityFilter` counts the server itself among the group's hosts, so that a target passes only when a
+    member is there already. A live migration gets around it with `force` (before microversion 2.68), a cold one never.
+    """
+    held = dict(verdicts)
+    for group in fleet.groups.values():
+        movers = [member for member in sorted(group.members & held.keys()) if held[member].action in MOVES]
+        if group.policy != "affinity" or any(held[member].action is not Action.COLD_MIGRATE for member in movers):
+            continue
+        others = (fleet.servers[member] for member in group.members & fleet.servers.keys() - verdicts.keys())
+        if all(other.status in GONE for other in others):
+            reason = f"stopped, in affinity group {group.name or group.id}: Nova lets no stopped member leave first"
+            way_out = "start one member, which then moves live so that the others can follow; or delete the group"
+            held |= {member: Verdict(Action.CANNOT, reason, way_out) for member in movers}
+    return held
 
 
 def _keep_together(fleet: Fleet, servers: Mapping[str, Server], verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:

@@ -11,7 +11,7 @@ from shared.fleet.reader import read_servers
 from shared.fleet.snapshot import Server
 from shared.operations import Act
 
-EVERY = timedelta(seconds=45)
+EVERY = timedelta(seconds=90)
 """Between two looks while moves are in flight; each look is one request, however many servers there are."""
 
 SETTLE = timedelta(seconds=60)

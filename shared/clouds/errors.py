@@ -18,7 +18,7 @@ class Refused(Permanent):
         """The service's own sentence."""
 
 
-class AnswerLost(DroverError):  # noqa: N818 (what happened, not whose error it is)
+class AnswerLost(DroverError):
     """The request may or may not have been carried out: read the cloud again before it is repeated."""
 
 

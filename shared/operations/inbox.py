@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlmodel import Session
 
+from shared.errors import DroverError
 from shared.events import Event
 from shared.store import InboxEvent, storable
 
@@ -13,6 +14,10 @@ MAX_ID = 500
 """Characters of an event's source and id that are kept; of a longer one the beginning and a digest."""
 
 MAX_TYPE = 200
+
+
+class AlreadyTaken(DroverError):
+    """A second delivery of this event was faster; what was about to be written has changed nothing."""
 
 
 def key(event: Event) -> tuple[str, str]:
@@ -38,11 +43,13 @@ def record(
     """Write the event down in the transaction of its effect, with the answer that a second delivery shall get.
 
     Raises:
-        IntegrityError: a twin of this event was written since `find`.
+        AlreadyTaken, IntegrityError: a twin of this event was written since `find`.
     """
     source, id = key(event)
     earlier = session.get(InboxEvent, (source, id))
-    if earlier is not None and earlier.outcome == "unknown":
+    if earlier is not None:
+        if earlier.outcome != "unknown" or outcome == "unknown":
+            raise AlreadyTaken(f"the event {id} of {source} was taken already")
         # A function that does not know this type saw the event first: this one, which knows it, has the say.
         session.delete(earlier)
         session.flush()

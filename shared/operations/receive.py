@@ -20,6 +20,7 @@ from shared.store import Database, InboxEvent, Operation, is_storable, storable
 UNSTORABLE = (
     "the event holds a character that can't be stored (NUL or half of a surrogate pair); send text that is valid UTF-8"
 )
+TWIN = (IntegrityError, inbox.AlreadyTaken)
 TWINS = 3
 """How often an event is looked at again when a twin of it, or of its operation, was written in between."""
 
@@ -83,11 +84,13 @@ class Receiver:
                 return self.reject(event, str(refusal))
             except DataError:
                 return self.reject(event, "the event holds a value that the store can't keep; shorten its texts")
-            except IntegrityError:
+            except TWIN:
                 continue  # a twin of this event, or of its operation, was written between our look and our write
         return Answered(self._receive(event, as_reply), "accepted")
 
     def _receive(self, event: Event, as_reply: bool) -> Event | None:
+        if not (event.id and event.source):
+            raise Rejected("the event's id and source must not be empty: together they are what tells it from others")
         if not is_storable([event.id, event.source, event.type, event.subject, event.data]):
             raise Rejected(UNSTORABLE)
         request = self.catalogue.parse(event)
@@ -161,7 +164,7 @@ class Receiver:
         try:
             with self._database.transaction() as session:
                 inbox.record(session, event, self._clock.now(), reply, outcome=outcome, reason=reason)
-        except IntegrityError:
+        except TWIN:
             earlier = self.earlier(event)
             if earlier is None:
                 raise
@@ -188,7 +191,7 @@ class Receiver:
                 reply = replace(stored, extensions={**stored.extensions, **extensions})
                 inbox.record(session, event, now, reply)
                 return reply
-        except IntegrityError:  # the same event, delivered twice at once
+        except TWIN:  # the same event, delivered twice at once
             earlier_answer = self.earlier(event)
             return earlier_answer.reply if earlier_answer else None
 

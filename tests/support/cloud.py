@@ -179,7 +179,10 @@ class FakeCloud:
         self.wire.lost_verbs.append(verb)
 
     def fail_next(self, status: int, *, retry_after: int | None = None, of: str = "", times: int = 1) -> None:
-        """Answer the next request whose "METHOD /path" contains `of` with this status, without doing anything."""
+        """Answer the next request whose "METHOD /path" contains `of` with this status, without doing anything.
+
+        Keystone and the discovery of versions are spared, unless `of` is exactly theirs: "GET /compute/v2.1".
+        """
         headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
         self.wire.failures.extend([(status, headers, of)] * times)
 

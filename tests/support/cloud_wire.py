@@ -56,11 +56,12 @@ class Wire(BaseAdapter):
         return response
 
     def _respond(self, request: requests.PreparedRequest, service: str, path: str, query: Query) -> requests.Response:
-        if service != "identity" and (path.strip("/") != "compute/v2.1" or self.failures):
-            for failure in self.failures:
-                if failure[2] in f"{request.method} {path}":
-                    self.failures.remove(failure)
-                    return _response(request, failure[0], {"error": {"message": "injected"}}, failure[1])
+        called = f"{request.method} {path.rstrip('/')}"
+        for failure in self.failures:
+            setting_up = service == "identity" or path.rstrip("/").endswith("/v2.1")
+            if failure[2] == called or (failure[2] in called and not setting_up):
+                self.failures.remove(failure)
+                return _response(request, failure[0], {"error": {"message": "injected"}}, failure[1])
         body = json.loads(request.body) if request.body else {}
         version = self._version(request)
         for method, pattern, handle in self._routes:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import requests
-from tests.support.cloud import FakeClock, FakeCloud
 
 from shared.clouds import AnswerLost, Refused
 from shared.errors import Permanent, Retry
+from tests.support.cloud import FakeClock, FakeCloud
 
 
 @pytest.fixture

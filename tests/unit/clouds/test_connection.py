@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import requests
-from tests.support.cloud import FakeClock, FakeCloud
 
 from shared.clouds import connect
 from shared.errors import Permanent, Rejected, Retry
+from tests.support.cloud import FakeClock, FakeCloud
 
 CLOUDS = """
 clouds:
@@ -130,7 +130,7 @@ def test_missing_credentials(written: Written) -> None:
 def test_a_broken_file(written: Written) -> None:
     """openstacksdk passes over a file that it can't parse: the message says so."""
     path = written("clouds: [")
-    with pytest.raises(Rejected, match="no cloud 'one'.*can't be read as YAML") as caught:
+    with pytest.raises(Rejected, match=r"no cloud 'one'.*can't be read as YAML") as caught:
         connect("one")
     assert f"{path} can't be read" in str(caught.value)
 
@@ -138,7 +138,7 @@ def test_a_broken_file(written: Written) -> None:
 def test_an_empty_file(written: Written) -> None:
     """A file without any mapping is told as such."""
     written("nothing")
-    with pytest.raises(Rejected, match="can't be read: .*not a valid mapping"):
+    with pytest.raises(Rejected, match=r"can't be read: .*not a valid mapping"):
         connect("one")
 
 
@@ -194,14 +194,14 @@ def test_discovery_out_of_reach(fake: FakeCloud) -> None:
     cloud = fake.cloud()
     cloud.authenticate()
     fake.unreachable = True
-    with pytest.raises(Retry, match="compute.*does not answer"):
+    with pytest.raises(Retry, match=r"compute.*does not answer"):
         cloud.compute_version  # noqa: B018
 
 
 def test_discovery_answered_by_a_gateway(fake: FakeCloud) -> None:
     """A 503 instead of Nova's versions is Retry, not a cloud without versions."""
     cloud = fake.cloud()
-    fake.fail_next(503, of="GET /compute/v2.1/")
+    fake.fail_next(503, of="GET /compute/v2.1")
     with pytest.raises(Retry, match="compute answers 503"):
         cloud.compute_version  # noqa: B018
 

@@ -300,6 +300,32 @@ def test_who_stays_keeps_its_affinity_group(status: str, action: Action, way_out
     assert plan["free"].to == "cmp02"
 
 
+@pytest.mark.parametrize("members", [["off"], ["off", "off2"]])
+def test_stopped_affinity_members_cannot_leave_first(members: list[str]) -> None:
+    """When all members of an affinity group are stopped, Nova lets none of them go, and the plan says what helps."""
+    servers = [server(name, status="SHUTOFF") for name in members]
+    together, soft = group("one", "affinity", *members, "deleted"), group("one", "soft-affinity", *members)
+    hosts = [SOURCE, host("cmp02"), host("cmp03")]
+    plan = plan_drain(fleet(hosts, servers, [together]), "cmp01", PLAIN)
+    assert {line.action for line in plan.servers} == {Action.CANNOT}
+    assert "in affinity group one" in plan.servers[0].reason
+    assert "start one member" in plan.servers[0].way_out
+    assert plan_drain(fleet(hosts, servers, [soft]), "cmp01", PLAIN).feasible
+
+
+@pytest.mark.parametrize("leader", [server("on"), server("on", "cmp03"), server("on", task_state="migrating")])
+def test_stopped_affinity_members_follow(leader: Any) -> None:
+    """With a member that moves live, is in flight, or lives elsewhere, the stopped ones follow to its host."""
+    flights = [migration("on", target="cmp03")] if leader.task_state else []
+    servers = [server("off", status="SHUTOFF"), leader]
+    together = [group("one", "affinity", "off", "on")]
+    hosts = [SOURCE, host("cmp02", used={"VCPU": 60}), host("cmp03")]
+    plan = plan_drain(fleet(hosts, servers, together, flights), "cmp01", PLAIN)
+    assert (lines(plan)["off"].action, lines(plan)["off"].to) == (Action.COLD_MIGRATE, "cmp03")
+    offloaded = [servers[0], server("on", None, status="SHELVED_OFFLOADED")]
+    assert not plan_drain(fleet(hosts, offloaded, together), "cmp01", PLAIN).feasible
+
+
 def test_deleted_member_holds_nobody() -> None:
     """A member that is being deleted does not keep its affinity group here."""
     servers = [server("a", task_state="deleting"), server("b")]
