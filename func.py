@@ -3,12 +3,13 @@
 import importlib
 import os
 
-from shared.door import Door, function_names
+import functions
+from shared.door import Door
 
 
 def serve(name: str | None) -> Door:
     """The door of one function, or one that has all of them behind it."""
-    names = function_names()
+    names = functions.names()
     if name and name not in names:
         raise SystemExit(f"FUNCTION is {name!r}, expected one of: {', '.join(names)}; unset it to serve all of them")
     doors: list[Door] = [importlib.import_module(f"functions.{each}.func").door for each in ([name] if name else names)]

@@ -57,7 +57,8 @@ def cloud_name(given: str | None, settings: Settings, is_local: bool) -> str:
             f"no cloud is named, and there are {', '.join(known)} in {place}: say --cloud NAME, or set OS_CLOUD"
         )
     raise Rejected(
-        "no cloud is configured: write ~/.config/openstack/clouds.yaml, or set OS_CLIENT_CONFIG_FILE to another one"
+        "no cloud is configured: write ~/.config/openstack/clouds.yaml, or set OS_CLIENT_CONFIG_FILE to another one "
+        "(a file that is no YAML is passed over; the log says so)"
     )
 
 
@@ -70,7 +71,9 @@ def _configured() -> tuple[list[str], str]:
         config = OpenStackConfig()
     except ConfigException as error:
         raise Rejected(f"the cloud configuration can't be read: {error}") from None
-    return sorted(config.get_cloud_names()), str(config.config_filename or "the environment")
+    entries = config.cloud_config["clouds"]
+    made_up = {"defaults"} if "auth" not in entries.get("defaults", {}) else set()  # by the SDK, when there is no other
+    return sorted(set(entries) - made_up), str(config.config_filename or "the environment")
 
 
 def deadline(text: str | None, now: datetime) -> str | None:

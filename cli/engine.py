@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import functions
 from shared.clock import Clock, SystemClock
-from shared.door import function_names
 from shared.errors import Rejected
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def function_kinds(function: str | None = None) -> Sequence[Kind]:
     Raises:
         Rejected: there is no such function.
     """
-    names = function_names()
+    names = functions.names()
     if function is not None and function not in names:
         raise Rejected(f"there is no function {function!r}; expected one of: {', '.join(names)}")
     chosen = [function] if function else names

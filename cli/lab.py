@@ -233,7 +233,9 @@ def _show(found: LabStatus) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
-    console.print(f"lab in {found.directory}: [bold]{found.state}[/bold]; its logs are in {found.directory}/log")
+    console.print(
+        f"lab in {found.directory}: [bold]{found.state}[/bold]; its logs are in {found.directory}/log", soft_wrap=True
+    )
     console.print(f"a host migrates {found.cap} servers at once, and copies each for {found.seconds:g} s")
     _table(console, Table("process", "state", "pid", "port", "log"),
            [vars(row) | {"log": Path(row.log).name} for row in found.processes],
@@ -241,8 +243,11 @@ def _show(found: LabStatus) -> None:
     _table(console, Table("host", "service", "status", "agent", "servers", "zone", "fault"),
            [vars(row) for row in found.hosts],
            ("name", "service", "status", "agent", "servers", "zone", "fault"))  # fmt: skip
-    for text in (*(f"missing: {name}" for name in found.missing), *(f"fault: {fault}" for fault in found.faults)):
-        console.print(text)
+    missing = found.missing if found.state == "partial" else ()
+    for text in (*(f"missing: {name}" for name in missing), *(f"fault: {fault}" for fault in found.faults)):
+        console.print(text, soft_wrap=True, markup=False)
+    if missing:
+        _say("`drover lab up` starts what is missing")
 
 
 def _table(console: Any, table: Any, rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:

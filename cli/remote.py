@@ -41,7 +41,8 @@ class Remote:
 
     def send(self, event: Event) -> Event:
         """POST it as a CloudEvent. A lost answer is asked for again with the same id, which has no effect twice."""
-        from cloudevents.http import from_http, to_binary
+        from cloudevents.conversion import to_binary
+        from cloudevents.http import from_http
 
         from shared.door import cloud_event
         from shared.events import Event

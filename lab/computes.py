@@ -7,12 +7,15 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from lab import cloud, faults, processes
 from lab.config.nova import SERVICE_DOWN_TIME
 from lab.errors import LabError
 from lab.layout import Lab, private_text
+
+if TYPE_CHECKING:
+    from openstack.connection import Connection
 
 SUPERVISOR = "computes"
 POLL = 0.5
@@ -48,6 +51,13 @@ def start_missing(lab: Lab) -> None:
         os.kill(record.pid, signal.SIGHUP)
 
 
+def fallen(lab: Lab) -> list[str]:
+    """Hosts that do not run, or are not meant to."""
+    running = {record.name for record in processes.records(lab.run) if record.alive}
+    faulty = faults.load(lab.faults_yaml).hosts
+    return [host for host in lab.options.hosts if host in faulty or host not in running]
+
+
 def kill(lab: Lab, host: str, state: Literal["dead", "frozen"]) -> None:
     """Let a host die or freeze; it stays so until it is revived."""
     _check(lab, host)
@@ -62,7 +72,7 @@ def revive(lab: Lab, host: str) -> None:
 
 
 def wait_for_state(lab: Lab, host: str, state: Literal["up", "down"], tell: Callable[[str], None]) -> None:
-    """Until Nova sees the host so.
+    """Until Nova sees the host so; up counts only with a sign of life of the process that runs now.
 
     Raises:
         LabError: it does not in time.
@@ -70,13 +80,22 @@ def wait_for_state(lab: Lab, host: str, state: Literal["up", "down"], tell: Call
     conn = cloud.connect(lab)
     seconds = SERVICE_DOWN_TIME + 60
     deadline = time.monotonic() + seconds
-    while (now := next(conn.compute.services(binary="nova-compute", host=host)).state) != state:
+    while (now := _state(lab, conn, host)) != state:
         tell(f"Nova says {now}")
         if time.monotonic() > deadline:
             record = processes.record_of(lab.run, host)
             log = processes.tail(record.log) if record else ""
             raise LabError(f"{host} is still {now} after {seconds} s, expected {state}\n{log}")
         time.sleep(POLL)
+
+
+def _state(lab: Lab, conn: Connection, host: str) -> str:
+    """up, down, or stale: up from before its process was started."""
+    service = next(conn.compute.services(binary="nova-compute", host=host))
+    if service.state != "up":
+        return str(service.state)
+    record = processes.record_of(lab.run, host)
+    return "up" if record and record.alive and record.gave_sign(service.updated_at) else "stale"
 
 
 def _check(lab: Lab, host: str) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from lab import cloud, processes, services
 from lab.faults import load as load_faults
 from lab.layout import Lab
+from lab.processes import Record
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
@@ -123,20 +125,36 @@ def hosts_of(lab: Lab, conn: Connection) -> tuple[HostStatus, ...]:
 
 
 def missing(lab: Lab, conn: Connection | None = None) -> list[str]:
-    """What is not up yet: control services, hosts, hypervisors, agents."""
+    """What is not up yet: control services, hosts, hypervisors, agents.
+
+    A sign of life counts only if it is younger than the process that is to give it: Nova calls a service up for
+    a while after its end.
+    """
     try:
         conn = conn or cloud.connect(lab)
-        found = list(conn.compute.services())
-        computes = [service for service in found if service.binary == "nova-compute"]
-        # One that is forced down was meant to be, and counts as down until that is lifted.
-        up = {service.host for service in computes if service.state == "up" or service.is_forced_down}
-        control = {service.binary for service in found if service.state == "up"}
-        alive = {agent.host for agent in conn.network.agents() if agent.is_alive}
+        services_found = list(conn.compute.services())
+        agents = {agent.host: agent for agent in conn.network.agents()}
         hypervisors = {hypervisor.name for hypervisor in conn.compute.hypervisors()}
     except Exception as error:
         return [f"answer of the cloud ({type(error).__name__})"]
+    alive = {record.name: record for record in processes.records(lab.run) if record.alive}
+    up = {_name(service) for service in services_found if _is_up(service, alive)}
     faulty = load_faults(lab.faults_yaml).hosts
     hosts = [host for host in lab.options.hosts if host not in faulty]
-    lost = [name for name in CONTROL if name not in control]
-    lost += [host for host in hosts if host not in up or host not in hypervisors]
-    return lost + [f"{host}'s agent" for host in hosts if host not in alive]
+    lost = [name for name in (*CONTROL, *hosts) if name not in up or (name in hosts and name not in hypervisors)]
+    return lost + [f"{host}'s agent" for host in hosts if not _reports(agents.get(host), alive.get("agents"))]
+
+
+def _is_up(service: Any, alive: Mapping[str, Record]) -> bool:
+    """One that is forced down was meant to be, and counts as down for Nova until that is lifted."""
+    record = alive.get(_name(service))
+    return (service.state == "up" or service.is_forced_down) and bool(record and record.gave_sign(service.updated_at))
+
+
+def _name(service: Any) -> str:
+    """The name of a service's process."""
+    return str(service.host if service.binary == "nova-compute" else service.binary)
+
+
+def _reports(agent: Any, record: Record | None) -> bool:
+    return bool(agent and agent.is_alive and record and record.gave_sign(agent.last_heartbeat_at))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from lab import processes
 from lab.errors import LabError
 from lab.layout import Lab
 from lab.progress import Progress
@@ -67,6 +68,10 @@ def install(lab: Lab, progress: Progress) -> bool:
         with progress.step(f"installing {', '.join(missing)}"):
             _apt(missing)
     if _installed(lab) != _wanted():
+        if any(record.alive for record in processes.records(lab.run)):
+            raise LabError(
+                "the lab runs with other versions of OpenStack: `drover lab down`, then `drover lab up` again"
+            )
         with progress.step("installing OpenStack into the lab's venv"):
             _venv(lab)
     return _inside(lab)
@@ -111,10 +116,13 @@ def _forbid_daemons(prefix: list[str]) -> bool:
 
 
 def _wanted() -> str:
-    return "\n".join([*OPENSTACK, f"python {sys.version_info.major}.{sys.version_info.minor}"])
+    return "\n".join(OPENSTACK)
 
 
 def _installed(lab: Lab) -> str | None:
+    """What the venv holds; None if it is not whole, or its Python has gone."""
+    if not Path(lab.program("python")).exists():
+        return None
     try:
         return (lab.venv / "drover-lab.txt").read_text()
     except OSError:

@@ -20,9 +20,10 @@ from lab.progress import Progress
 
 READY_SECONDS = 180
 """After this long a process that runs but does not answer counts as stuck."""
-GRACE = {"computes": 1.0, "openstack": 3.0, "infrastructure": 20.0}
-"""Seconds between SIGTERM and SIGKILL: a fake compute has nothing to lose, a database has."""
-POLL = 0.2
+GRACE = {"computes": 1.0, "OpenStack": 1.0, "infrastructure": 20.0}
+"""Groups of processes in the order they are stopped, and the seconds between SIGTERM and SIGKILL: OpenStack
+has nothing to lose, since its state is in the database."""
+POLL = 0.5
 
 
 @contextmanager
@@ -67,7 +68,8 @@ def up(lab: Lab, progress: Progress) -> bool:
     started = _start_all(lab, progress)
     if not started and not new_settings and not health.missing(lab):
         return False
-    computes.start_missing(lab)
+    if computes.SUPERVISOR not in {record.name for record in started}:
+        computes.start_missing(lab)
     with progress.step(f"waiting for {lab.options.computes} computes") as tell:
         _wait(lab, lambda: health.missing(lab), tell)
     with progress.step("setting up the cloud's contents"):
@@ -159,18 +161,20 @@ def _stop_computes(lab: Lab, running: dict[str, Record], progress: Progress) -> 
 def down(lab: Lab, progress: Progress) -> int:
     """Stop every process of the lab; its data stay. Returns how many ran."""
     records = processes.records(lab.run)
-    infrastructure = {"mariadb", "memcached", "epmd", "rabbitmq"}
     alive = sum(record.alive for record in records)
     if records:
-        with progress.step(f"stopping {alive} processes"):
-            computes = [record for record in records if computes.is_compute(record.name)]
-            processes.stop(computes, lab.run, GRACE["computes"])
-            rest = [record for record in records if record.name not in infrastructure and record not in computes]
-            processes.stop(rest, lab.run, GRACE["openstack"])
-            base = [record for record in records if record.name in infrastructure]
-            processes.stop([record for record in base if record.name != "epmd"], lab.run, GRACE["infrastructure"])
-            processes.stop([record for record in base if record.name == "epmd"], lab.run, GRACE["openstack"])
+        with progress.step(f"stopping {alive} processes") as tell:
+            for group, grace in GRACE.items():
+                tell(group)
+                processes.stop([record for record in records if _group(record) == group], lab.run, grace)
     return alive
+
+
+def _group(record: Record) -> str:
+    """Which of the groups in GRACE a process belongs to."""
+    if computes.is_compute(record.name):
+        return "computes"
+    return "infrastructure" if record.name in services.INFRASTRUCTURE else "OpenStack"
 
 
 def destroy(directory: Path, progress: Progress) -> bool:

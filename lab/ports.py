@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from lab.errors import PortTaken
@@ -32,13 +33,19 @@ def owner(port: int) -> str:
     inodes = set(_listeners(port))
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            links = {link.readlink().name for link in (process / "fd").iterdir()}
+            links = set(_links(process / "fd"))
             command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
         except OSError:
             continue
         if inodes & links:
             return f"used by pid {process.name} ({command[:80]})"
     return "used by a process of another user"
+
+
+def _links(directory: Path) -> Iterable[str]:
+    for link in directory.iterdir():
+        with suppress(OSError):  # closed since
+            yield link.readlink().name
 
 
 def _listeners(port: int) -> Iterable[str]:

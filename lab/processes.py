@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from lab.errors import ProcessDied
@@ -17,6 +18,10 @@ LOG_LIMIT = 20 * 1024 * 1024
 """Bytes after which a log is set aside at the next start."""
 POLL = 0.1
 """Seconds between two looks at a process that is to end."""
+MARK = "DROVER_LAB_RUN"
+"""Environment variable that every process of a lab carries: the directory of its record."""
+KILL_SECONDS = 10.0
+"""Seconds that the kernel may need to end what was killed."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,17 @@ class Record:
     started: int
     log: str
     port: int | None = None
+
+    @property
+    def since(self) -> datetime:
+        """When the process was started."""
+        boot = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime "))
+        seconds = int(boot.split()[1]) + self.started / os.sysconf("SC_CLK_TCK")
+        return datetime.fromtimestamp(seconds, UTC)
+
+    def gave_sign(self, told: str | None) -> bool:
+        """Whether a time as OpenStack tells it (UTC, whole seconds, no zone) lies after the start of the process."""
+        return told is not None and datetime.fromisoformat(told).replace(tzinfo=UTC) >= self.since
 
     @property
     def alive(self) -> bool:
@@ -96,7 +112,8 @@ def start(service: Service, run: Path, log: Path, home: Path) -> Record:
     log_path = log / f"{service.name}.log"
     if log_path.exists() and log_path.stat().st_size > LOG_LIMIT:
         log_path.replace(log_path.with_suffix(".log.1"))
-    environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(home), "LANG": "C.UTF-8", "no_proxy": "*"}
+    path = os.environ.get("PATH", os.defpath)
+    environment = {"PATH": path, "HOME": str(home), "LANG": "C.UTF-8", "no_proxy": "*", MARK: str(run)}
     with log_path.open("ab") as output:
         try:
             process = subprocess.Popen(
@@ -131,37 +148,58 @@ def stop(targets: Iterable[Record], run: Path, grace: float) -> list[Record]:
         Those that had to be killed.
     """
     targets = list(targets)
-    _signal(targets, signal.SIGTERM)
-    deadline = time.monotonic() + grace
-    while (left := [record for record in targets if _members(record)]) and time.monotonic() < deadline:
-        time.sleep(POLL)
-    _signal(left, signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while any(_members(record) for record in left) and time.monotonic() < deadline:
-        time.sleep(POLL)
+    _signal(targets, run, signal.SIGTERM)
+    left = _wait(targets, run, grace)
+    _signal(left, run, signal.SIGKILL)
+    _wait(left, run, KILL_SECONDS)
     for record in targets:
         (run / f"{record.name}.json").unlink(missing_ok=True)
     return left
 
 
-def _members(record: Record) -> list[int]:
+def _wait(targets: list[Record], run: Path, seconds: float) -> list[Record]:
+    """Until all have ended, or the time is over; returns those that have not."""
+    deadline = time.monotonic() + seconds
+    while True:
+        sessions = _sessions()
+        left = [record for record in targets if _members(record, run, sessions)]
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(POLL)
+
+
+def _sessions() -> dict[int, list[int]]:
+    """Of every session the pids of what runs in it, zombies left out."""
+    sessions: dict[int, list[int]] = {}
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit() and (stat := _stat(int(entry.name))) and stat.state != "Z":
+            sessions.setdefault(stat.session, []).append(int(entry.name))
+    return sessions
+
+
+def _members(record: Record, run: Path, sessions: Mapping[int, list[int]]) -> list[int]:
     """The process and those of its session, while they run.
 
-    The kernel gives a number to no new process while a session bears it, so a member can't be a stranger's.
+    If the process itself has gone, its number may have been given to a stranger: then only those count whose
+    environment says that this lab started them.
     """
-    members = []
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdigit():
-            continue
-        stat = _stat(int(entry.name))
-        if stat and stat.session == record.pid and stat.started >= record.started and stat.state != "Z":
-            members.append(int(entry.name))
-    return members
+    leader, members = _stat(record.pid), sessions.get(record.pid, [])
+    if leader is None:
+        return [pid for pid in members if _is_ours(pid, run)]
+    return members if leader.started == record.started else []
 
 
-def _signal(targets: Iterable[Record], number: signal.Signals) -> None:
+def _is_ours(pid: int, run: Path) -> bool:
+    try:
+        return f"{MARK}={run}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
+def _signal(targets: Iterable[Record], run: Path, number: signal.Signals) -> None:
+    sessions = _sessions()
     for record in targets:
-        for pid in _members(record):
+        for pid in _members(record, run, sessions):
             try:
                 os.kill(pid, number)
                 os.kill(pid, signal.SIGCONT)  # a frozen process would not hear of it

@@ -35,6 +35,7 @@ def reset(lab: Lab, tell: Callable[[str], None] = lambda _text: None) -> int:
         LabError: something could not be cleaned in time; says what.
     """
     tell("faults")
+    fallen = computes.fallen(lab)
     faults.save(lab.faults_yaml, faults.Faults())
     shutil.rmtree(lab.data / "faults", ignore_errors=True)
     computes.start_missing(lab)
@@ -42,6 +43,8 @@ def reset(lab: Lab, tell: Callable[[str], None] = lambda _text: None) -> int:
     tell("migrations")
     _abort_migrations(conn)
     _until(lambda: _enable(conn) or health.missing(lab, conn), "the hosts are not up again")
+    for host in fallen:
+        computes.wait_for_state(lab, host, "up", tell)
     count = _delete_servers(conn, tell)
     tell("groups and leftovers")
     _delete_extras(lab, conn)

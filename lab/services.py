@@ -13,6 +13,8 @@ from lab.processes import Service
 THREADS = {"nova": 16, "neutron": 12, "keystone": 8, "placement": 8, "glance": 4}
 """Threads of each API; each may hold a database connection."""
 
+INFRASTRUCTURE = ("mariadb", "memcached", "epmd", "rabbitmq")
+
 
 def infrastructure(lab: Lab) -> list[Service]:
     """The database, the message bus and the cache, in the order of their start."""

@@ -6,7 +6,6 @@ Everything heavy is imported with the first request, so that a pod is ready as s
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -115,14 +114,6 @@ class Door:
 
         structlog.get_logger(__name__).exception("unexpected error in a request")
         return _refuse(500, "an unexpected error, which is in this function's log; the event will be taken again")
-
-
-def function_names() -> list[str]:
-    """The functions that this image holds: the packages beside each other in `functions/` that have a door."""
-    import functions
-
-    root = os.path.dirname(os.path.abspath(functions.__file__ or ""))
-    return sorted(name for name in os.listdir(root) if os.path.exists(os.path.join(root, name, "func.py")))
 
 
 def _what_is_broken(version: str | None) -> str:

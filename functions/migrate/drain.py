@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from functions.migrate import ending, rhythm, service
+from functions.migrate.cancel import cancel
 from functions.migrate.events import DrainPlanned, DrainRequested
 from functions.migrate.follow import follow
 from functions.migrate.model import Action, DrainPlan, MoveState
-from functions.migrate.moves import ServerMove, planned_steps
+from functions.migrate.moves import planned_steps
 from functions.migrate.nova import ComputeService, Nova
 from functions.migrate.plan import document, plan_drain
 from functions.migrate.retarget import retarget
@@ -18,12 +20,12 @@ from functions.migrate.slice import Link, Slice
 from functions.migrate.stall import ask_abort, watch
 from functions.migrate.start import start_moves
 from functions.migrate.summary import summarise
-from functions.migrate.verify import sweep, verify
+from functions.migrate.verify import EVERY, LOOKED, verify
 from shared.clock import Clock, SystemClock
-from shared.clouds import AnswerLost, Cloud, Refused, connect
-from shared.errors import Rejected, Retry
+from shared.clouds import AnswerLost, Cloud, connect
+from shared.errors import Permanent, Rejected, Retry
 from shared.events import EventData
-from shared.fleet.snapshot import Host
+from shared.fleet.snapshot import Fleet, Host
 from shared.operations import Prepared, Work
 from shared.store import Operation, OperationState, Step
 
@@ -59,12 +61,12 @@ class Drain:
         """Look whether there is such a host, and whether it may be emptied in the way that is asked for."""
         assert isinstance(request, DrainRequested)
         link = self._links.get(request.cloud)
-        asked = link.cloud.requests.copy()
+        before = link.cloud.requests.copy()
         fleet = link.read_fleet(request.host, self._clock.monotonic(), max_age=0.0)
-        link.uncounted = link.cloud.requests - asked
-        plan = plan_drain(fleet, request.host, request.policy())  # also tells an unknown host
-        host = fleet.hosts[request.host]
-        _check_evacuation(request, host)
+        plan = plan_drain(as_fenced(fleet, request), request.host, request.policy())  # also tells an unknown host
+        _check(request, fleet.hosts[request.host], self._clock.now())
+        if not request.dry_run:
+            link.leave_uncounted(request.host, link.cloud.requests - before)
         return Prepared(
             cloud=request.cloud,
             target=request.host,
@@ -76,55 +78,48 @@ class Drain:
 
     def advance(self, work: Work) -> float | None:
         """One slice: plan and take the host out of service at first, then follow and start moves, at last the proof."""
-        link = self._links.get(work.operation.cloud)
-        asked = link.cloud.requests.copy()
-        slice = Slice(work, link)
         try:
-            return self._advance(slice)
+            slice = Slice(work, self._links.get(work.operation.cloud))
+            with slice.counting():
+                return _advance(slice)
         except AnswerLost as error:
             raise Retry(str(error), after=2.0) from error
-        except Refused as refusal:
+        except (Permanent, Rejected) as refusal:
+            if work.has_ended:
+                raise
             work.end(OperationState.HALTED, f"the cloud refuses what a drain needs: {refusal}")
             return None
-        finally:
-            _count(work, link.cloud.requests - asked + link.uncounted)
-            link.uncounted = Counter()
 
     def summary(self, operation: Operation, steps: Sequence[Step]) -> dict[str, Any]:
         """Servers moved, what is left and why, seconds, API requests."""
         return summarise(operation, steps, self._clock.now())
 
-    def _advance(self, slice: Slice) -> float | None:
-        work = slice.work
-        if "planned" not in work.memo:
-            if work.cancelled:
-                work.end(OperationState.CANCELLED, "nothing had been started")
-                return None
-            if not work.may_start:
-                return None
-            _plan(slice)
-        if "taken" not in work.memo and work.may_start:
-            _take_host(slice)
-        if work.resumed:
-            ending.begin_again(slice)
-        return _move(slice)
+
+def _advance(slice: Slice) -> float | None:
+    work = slice.work
+    if "planned" not in work.memo:
+        if work.cancelled:
+            slice.end(OperationState.CANCELLED, "nothing had been started")
+            return None
+        if not work.may_start:
+            return None
+        _plan(slice)
+    if "taken" not in work.memo and work.may_start:
+        _take_host(slice)
+    if work.resumed:
+        ending.begin_again(slice)
+    return _move(slice)
 
 
 def _plan(slice: Slice) -> None:
     """Decide about every server, and say so before anything is changed."""
-    fleet = slice.fleet()
-    plan = plan_drain(fleet, slice.host, slice.policy, slice.avoided())
-    ids = {line.id for line in plan.servers}
-    memo = slice.work.memo
-    memo["planned"] = slice.now.isoformat()
-    memo["forecast"] = plan.seconds
-    memo["groups"] = {
-        group.id: sorted(group.members) for group in fleet.groups.values() if not ids.isdisjoint(group.members)
-    }
+    fleet = as_fenced(slice.fleet(), slice.request)
+    plan = plan_drain(fleet, slice.host, slice.policy, slice.avoided)
+    slice.mark("planned")
+    slice.work.memo["forecast"] = plan.seconds
+    slice.remember_groups(group for line in plan.servers for group in fleet.groups_of.get(line.id, ()))
     slice.work.operation.note = _warning(plan)
-    steps = planned_steps(plan.servers, fleet, slice.now)
-    slice.work.add(steps)
-    slice.moves = {step.subject: ServerMove(step) for step in steps}
+    slice.add(planned_steps(plan.servers, fleet, slice.now))
 
 
 def _warning(plan: DrainPlan) -> str:
@@ -135,29 +130,32 @@ def _warning(plan: DrainPlan) -> str:
     return f"the plan does not empty {plan.host}: {len(stay)} of {len(plan.servers)} servers stay for now: {names}"
 
 
+def as_fenced(fleet: Fleet, request: DrainRequested) -> Fleet:
+    """The fleet as it will be when the host that is stated to be dead is forced down: so it can be planned before."""
+    host = fleet.hosts.get(request.host)
+    if not request.fenced or host is None:
+        return fleet
+    dead = replace(host, state="down", forced_down=True, accepts=False)
+    return replace(fleet, hosts={**fleet.hosts, host.name: dead})
+
+
 def _take_host(slice: Slice) -> None:
     """Out of service with it; a host that is stated to be dead is forced down first."""
     work, nova = slice.work, slice.nova
-    current = nova_service(slice)
-    if slice.policy.evacuate and slice.request.fenced and not current.forced_down:
+    current = _service(slice)
+    if slice.request.fenced and not current.forced_down:
         service.force_down(work, nova, current, slice.request.fenced)
-        slice.link.fleet = None
-        _plan_again(slice)
+        slice.link.forget_fleet()
     service.take(work, nova, current)
-    work.memo["taken"] = work.memo["swept_at"] = work.memo["verified_at"] = slice.now.isoformat()
-    work.save(facts=["started"])
+    slice.mark("taken", "services_at", LOOKED)
+    slice.save(facts=["started"])
 
 
-def _plan_again(slice: Slice) -> None:
-    """What can be evacuated shows only when the service is down."""
-    for move in slice.moves.values():
-        if move.state in (MoveState.LEFT, MoveState.HELD):
-            slice.save(move.put(MoveState.HELD, action=Action.WAIT, to=None, error=None, finished_at=None))
-
-
-def nova_service(slice: Slice) -> ComputeService:
-    """The host's service, from the snapshot that was just read where there is one."""
-    host = slice.fleet().hosts[slice.host]
+def _service(slice: Slice) -> ComputeService:
+    """The host's service, from the snapshot if that was read just now: Nova would overwrite another's reason."""
+    host = slice.link.seen_just_now(slice.host, slice.work.clock.monotonic())
+    if host is None:
+        return slice.nova.service(slice.host)
     return ComputeService(
         id=host.service_id or "",
         host=host.name,
@@ -177,59 +175,58 @@ def _move(slice: Slice) -> float | None:
         starts_more = any(move.state is MoveState.HELD for move in slice.moves.values())
         verify(slice, at_once=not slice.active() and not (starts_more and work.may_start))
     if work.cancelled:
-        return ending.cancel(slice)
+        return cancel(slice)
+    watch(slice)
     if not work.may_start:
         return _followed(slice)
     if why := ending.halt_reason(slice):
         return ending.halt(slice, why)
     if _hosts_died(slice):
         return _followed(slice)
-    watch(slice)
     retarget(slice)
     start_moves(slice)
+    moves = list(slice.moves.values())
     if slice.active():
-        return rhythm.next_poll(list(slice.moves.values()), slice.now)
+        return rhythm.next_poll(moves, slice.now)
     if slice.unfinished():
-        return rhythm.next_due(slice.unfinished(), slice.now)
+        return rhythm.next_due(slice.unfinished(), slice.now, slice.work.operation.started_at or slice.now)
     return ending.prove_empty(slice)
 
 
 def _followed(slice: Slice) -> float | None:
     """Paused or halted: come back as long as something is in flight or has not been looked at."""
-    busy = slice.active() or any(move.state is MoveState.ARRIVED for move in slice.moves.values())
-    return ending.WIND_DOWN if busy else None
+    return rhythm.wind_down(slice.moves.values(), slice.now) if slice.busy() else None
 
 
 def _hosts_died(slice: Slice) -> bool:
-    """Look now and then whether the source or a target has died meanwhile (two requests every 90 s)."""
-    if sweep(slice, at_once=False) is None:
+    """Look now and then (one request every 90 s) whether the source is alive, and the targets still take servers."""
+    if not slice.due("services_at", EVERY):
         return False
     services = {each.host: each for each in slice.nova.services()}
+    slice.mark("services_at")
     own = services.get(slice.host)
     if own is not None and ending.source_died(slice, own.state, own.forced_down):
         return True
     down = {name for name, each in services.items() if each.state != "up"}
+    closed = down | {name for name, each in services.items() if each.status != "enabled"}
     for move in slice.unfinished():
-        if move.step.to in down and move.state is MoveState.HELD:
+        if move.step.to in closed and move.state is MoveState.HELD:
             slice.save(move.put(to=None))
-        elif move.step.to in down and move.state is MoveState.MOVING and not move.record.aborting:
+        elif move.step.to in down and move.state is MoveState.MOVING:
             ask_abort(slice, move, f"its target {move.step.to} is down")
     return False
 
 
-def _check_evacuation(request: DrainRequested, host: Host) -> None:
-    """A host whose servers may still run must not be evacuated: their disks would be written twice."""
-    if not request.evacuate or host.forced_down or request.fenced:
-        return
-    raise Rejected(
-        f"{host.name} is not forced down (its service is {host.state}), so it may still be running its servers. Make "
-        f"sure that it is off, then say so: --fenced 'WHO switched it off, HOW'; or: openstack compute service set "
-        f"--down {host.name} nova-compute"
-    )
+def _check(request: DrainRequested, host: Host, now: datetime) -> None:
+    """What cannot be told from the request alone.
 
-
-def _count(work: Work, asked: Counter[str]) -> None:
-    """Add up the API requests by service; written with the operation's next save."""
-    total = work.memo.setdefault("requests", {})
-    for name, number in asked.items():
-        total[name] = total.get(name, 0) + number
+    A host whose servers may still run must not be evacuated: their disks would be written twice.
+    """
+    if request.deadline is not None and request.deadline <= now:
+        raise Rejected(f"the deadline {request.deadline.isoformat()} has passed already; it is {now.isoformat()} now")
+    if request.evacuate and not host.forced_down and not request.fenced:
+        raise Rejected(
+            f"{host.name} is not forced down (its service is {host.state}), so it may still be running its servers. "
+            f"Make sure that it is off, then say so: --fenced 'WHO switched it off, HOW'; or: openstack compute "
+            f"service set --down {host.name} nova-compute"
+        )

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from functions.migrate.model import Action, MoveState
-from functions.migrate.moves import ServerMove, in_flight
-from functions.migrate.nova import Nova
-from functions.migrate.service import give_back
+from functions.migrate.moves import ServerMove
+from functions.migrate.rhythm import wind_down
 from functions.migrate.slice import Slice
-from functions.migrate.stall import ask_abort
 from functions.migrate.verify import sweep, verify
-from shared.clouds import AnswerLost, Refused
-from shared.errors import Permanent, Retry
 from shared.fleet.snapshot import Server
 from shared.operations import Act
 from shared.store import OperationState
@@ -23,58 +19,83 @@ READS = 2
 BETWEEN_READS = 1.0
 """Seconds."""
 
-WIND_DOWN = 5.0
-"""Seconds between two looks while the last moves of a drain that starts no more come to their end."""
+AGAIN_SECONDS = 10.0
+"""Between two looks at what leaves by itself, or touches the host by somebody else's doing."""
 
 LEAVING = timedelta(minutes=3)
 """How long servers that go away by themselves (being deleted) are waited for."""
 
+TOUCHING = timedelta(minutes=30)
+"""How long migrations of others from or to the host are waited for."""
+
 
 def prove_empty(slice: Slice) -> float | None:
     """Nothing is left to do: read the host again, and end the drain when it was empty twice, or say why it is not."""
-    here = sweep(slice, at_once=True) or []
+    here = sweep(slice)
     if slice.unfinished():
         return 0.0  # something came, or came back
-    inbound = [row for row in in_flight(slice.rows) if slice.host in (row.target, row.source)]
-    if inbound:
-        slice.work.operation.note = f"waits for {len(inbound)} migrations of others that still touch {slice.host}"
-        return _not_empty(slice, 5.0)
+    touching = [row for row in slice.flying() if slice.host in (row.target, row.source)]
+    if touching:
+        return _wait_for(
+            slice, "touching_since", TOUCHING, f"{len(touching)} migrations of others still touch {slice.host}"
+        )
+    slice.work.memo.pop("touching_since", None)
+    unconfirmed = {row.server for row in slice.rows if row.status == "finished" and row.source == slice.host}
+    _forget_the_gone(slice, {server.id for server in here} | unconfirmed)
     if here:
         return _left_behind(slice, here)
-    return _count_empty(slice)
+    return _count_empty(slice, unconfirmed)
 
 
-def _count_empty(slice: Slice) -> float | None:
+def _forget_the_gone(slice: Slice, there: set[str]) -> None:
+    """Servers that were to stay, or had been set aside, and are not here any more: others have taken them away."""
+    for move in slice.moves.values():
+        stayed = move.state is MoveState.LEFT or (move.state is MoveState.FAILED and move.record.arrived_at is None)
+        if stayed and move.server not in there:
+            move.record.way_out = ""
+            move.put(MoveState.GONE, error="deleted or moved away by others during the drain", finished_at=slice.now)
+            slice.save(move, acts=[Act("server is gone", move.server)])
+
+
+def _count_empty(slice: Slice, unconfirmed: set[str]) -> float | None:
     memo = slice.work.memo
     memo["empty_reads"] = memo.get("empty_reads", 0) + 1
     if memo["empty_reads"] < READS:
         slice.save()
         return BETWEEN_READS
-    unwell = [move for move in slice.moves.values() if move.state is MoveState.FAILED]
-    if unwell:
-        slice.work.end(OperationState.HALTED, f"{slice.host} is empty, but {_names(unwell)}")
+    moves = slice.moves.values()
+    unwell = [move for move in moves if move.state in (MoveState.FAILED, MoveState.LEFT)]
+    strangers = unconfirmed - {move.server for move in unwell}
+    if unwell or strangers:
+        pending = f"a revert would bring back, unconfirmed: {', '.join(sorted(strangers))}" if strangers else ""
+        note = "; ".join(part for part in (_names(unwell), pending) if part)
+        slice.end(OperationState.HALTED, f"{slice.host} is empty, but {note}")
     else:
-        slice.work.end(OperationState.SUCCEEDED, "")
+        odd = [move for move in moves if move.state is MoveState.DONE and move.step.error]
+        slice.end(OperationState.SUCCEEDED, _names(odd))
     return None
 
 
-def _not_empty(slice: Slice, after: float) -> float:
-    slice.work.memo["empty_reads"] = 0
+def _wait_for(slice: Slice, since: str, limit: timedelta, what: str) -> float | None:
+    """Something that passes by itself keeps the host from being empty; a person is asked when it does not."""
+    memo = slice.work.memo
+    memo["empty_reads"] = 0
+    memo.setdefault(since, slice.now.isoformat())
+    if slice.due(since, limit):
+        slice.end(OperationState.HALTED, f"{what}, for {limit.total_seconds() / 60:.0f} minutes now")
+        return None
+    slice.work.operation.note = f"waits: {what}"
     slice.save()
-    return after
+    return AGAIN_SECONDS
 
 
 def _left_behind(slice: Slice, here: list[Server]) -> float | None:
     """Some servers stay: those that are on their way out are waited for, the others need a person."""
-    slice.work.memo["empty_reads"] = 0
     stay = [slice.moves[server.id] for server in here]
     if all(move.action is Action.LEAVE for move in stay):
-        since = datetime.fromisoformat(slice.work.memo.setdefault("leaving_since", slice.now.isoformat()))
-        if slice.now - since < LEAVING:
-            slice.work.operation.note = f"waits for {len(stay)} servers that are being deleted"
-            slice.save()
-            return 10.0
-    slice.work.end(OperationState.HALTED, f"{slice.host} is not empty: {_names(stay)}")
+        return _wait_for(slice, "leaving_since", LEAVING, f"{slice.host} is not empty: {_names(stay)}")
+    slice.work.memo["empty_reads"] = 0
+    slice.end(OperationState.HALTED, f"{slice.host} is not empty: {_names(stay)}")
     return None
 
 
@@ -96,12 +117,12 @@ def halt_reason(slice: Slice) -> str:
 
 def halt(slice: Slice, why: str) -> float | None:
     """Start nothing more; what is in flight is followed to its end, then the drain halts."""
-    slice.work.operation.note = why
     verify(slice, at_once=not slice.active())
-    if slice.active() or any(move.state is MoveState.ARRIVED for move in slice.moves.values()):
+    if slice.busy():
+        slice.work.operation.note = why
         slice.save()
-        return WIND_DOWN
-    slice.work.end(OperationState.HALTED, why)
+        return wind_down(slice.moves.values(), slice.now)
+    slice.end(OperationState.HALTED, why)
     return None
 
 
@@ -113,52 +134,8 @@ def source_died(slice: Slice, state: str, forced_down: bool) -> bool:
         f"nova-compute on {slice.host} is down: nothing can migrate away from it. Start it and resume this drain; or "
         f"make sure that the host is off, cancel this drain, and drain it with --evacuate"
     )
-    slice.work.end(OperationState.HALTED, note)
+    slice.end(OperationState.HALTED, note)
     return True
-
-
-def cancel(slice: Slice) -> float | None:
-    """End at a person's wish: abort what can be aborted, follow the rest, give the host back if that is wanted."""
-    for move in slice.active():
-        if not move.record.aborting and not move.record.abort_refused:
-            _abort(slice, move)
-    if slice.active():
-        return WIND_DOWN
-    for move in slice.unfinished():
-        if move.state is MoveState.HELD:
-            move.put(MoveState.LEFT, error="not moved: the drain was cancelled", finished_at=slice.now)
-            slice.save(move)
-    slice.work.end(OperationState.CANCELLED, _cancel_note(slice))
-    return None
-
-
-def _abort(slice: Slice, move: ServerMove) -> None:
-    if move.record.migration_id is None:
-        return  # Nova has not shown the migration yet; the next slice finds it
-    if not ask_abort(slice, move, "the drain was cancelled"):
-        move.record.abort_refused = True
-        slice.work.memo.setdefault("not_aborted", []).append(move.step.name)
-        slice.save(move)
-
-
-def _cancel_note(slice: Slice) -> str:
-    parts = []
-    if names := slice.work.memo.get("not_aborted"):
-        parts.append(f"could not be aborted and went on to the end: {', '.join(names)}")
-    if slice.work.operation.intent_options.get("undo") and slice.work.memo.get("disabled_by_us"):
-        parts.append(_undo(slice, slice.nova))
-    elif slice.work.memo.get("disabled_by_us"):
-        parts.append(f"{slice.host} stays disabled: `drover undrain {slice.host}` enables it")
-    return "; ".join(parts)
-
-
-def _undo(slice: Slice, nova: Nova) -> str:
-    try:
-        return give_back(slice.work, nova)
-    except (Permanent, Refused) as error:
-        return f"not enabled again: {error}"
-    except AnswerLost as error:
-        raise Retry(str(error), after=2.0) from error
 
 
 def begin_again(slice: Slice) -> None:
@@ -167,13 +144,18 @@ def begin_again(slice: Slice) -> None:
         if move.state not in (MoveState.FAILED, MoveState.LEFT):
             continue
         move.forget_request()
-        move.record.failed_targets, move.record.stalls, move.record.put_last = [], 0, False
-        move.put(MoveState.HELD, action=Action.WAIT, to=None, attempts=0, not_before=None, finished_at=None)
-        slice.save(move, acts=[Act("try server again", move.server)])
+        record = move.record
+        record.failed_targets, record.stalls, record.put_last, record.conflicts = [], 0, False, 0
+        record.way_out = ""
+        move.put(MoveState.HELD, action=Action.WAIT, to=None, attempts=0, not_before=None)
+        slice.save(move.put(error=None, finished_at=None), acts=[Act("try server again", move.server)])
+    memo = slice.work.memo
     if slice.policy.deadline is not None and slice.now >= slice.policy.deadline:
-        slice.work.memo["deadline_lifted"] = True
-    slice.work.memo.pop("leaving_since", None)
-    slice.work.memo["empty_reads"] = 0
+        memo["deadline_lifted"] = True
+        slice.lift_deadline()
+    for key in ("leaving_since", "touching_since", "services_at"):
+        memo.pop(key, None)
+    memo["empty_reads"] = 0
     slice.save()
 
 

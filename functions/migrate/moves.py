@@ -12,14 +12,20 @@ from functions.migrate.model import ACTIVE_MOVES, UNFINISHED, Action, Move, Move
 from shared.fleet.snapshot import Fleet, Migration, Server
 from shared.store import Step
 
+UNDER_WAY = frozenset(
+    {"BUILD", "HARD_REBOOT", "MIGRATING", "PASSWORD", "REBOOT", "REBUILD", "RESIZE", "REVERT_RESIZE", "VERIFY_RESIZE"}
+)
+"""Statuses that a server has only for a while: what it was before, and will be, they do not say."""
+
 
 class MoveRecord(BaseModel):
     """What a move must not forget, beside the columns of its step. Kept as JSON in `Step.details`."""
 
     model_config = ConfigDict(extra="ignore")
 
-    before: str = "ACTIVE"
-    """The server's status when the drain first saw it, which it must have again at the end."""
+    before: str = ""
+    """The server's status before it was moved, which it must have again at the end; empty: it was under way already
+    when the drain first saw it."""
     seconds: float = 0.0
     """Forecast of the move."""
     memory_mb: int = 0
@@ -41,8 +47,14 @@ class MoveRecord(BaseModel):
     """When the migration's row was last written, by the cloud's clock."""
     failed_targets: list[str] = []
     put_last: bool = False
+    conflicts: int = 0
+    """How often Nova refused the request (409) though the server looked as if it could be moved."""
+    waits: int = 0
+    """Looks in a row at which somebody else was working on the server."""
+    waiting_since: datetime | None = None
     aborting: str = ""
     """Why we asked Nova to abort the migration; empty when we did not."""
+    abort_asked_at: datetime | None = None
     abort_refused: bool = False
     """Nova would not abort it: it is followed to its end."""
     stalls: int = 0
@@ -119,7 +131,8 @@ class ServerMove:
         record = self.record
         record.migration = record.migration_id = record.submitted_at = None
         record.arrived_at = record.arrived_by = record.looked_at = record.confirmed_at = None
-        record.aborting, record.abort_refused, record.adopted = "", False, False
+        record.aborting, record.abort_asked_at, record.abort_refused = "", None, False
+        record.adopted = False
         record.least_memory, record.stale_polls = None, 0
 
 
@@ -132,7 +145,7 @@ def _planned_step(line: PlannedServer, fleet: Fleet, now: datetime) -> Step:
     server = fleet.servers[line.id]
     move = ServerMove(Step(operation_id="", subject=line.id, name=line.name, action=line.action, state=MoveState.HELD))
     move.record = MoveRecord(
-        before=server.status,
+        before=status_at_rest(server),
         seconds=line.seconds,
         memory_mb=server.memory_mb,
         way_out=line.way_out,
@@ -149,8 +162,13 @@ def arrival_step(server: Server) -> Step:
     move = ServerMove(
         Step(operation_id="", subject=server.id, name=server.name, action=Action.WAIT, state=MoveState.HELD)
     )
-    move.record = MoveRecord(before=server.status, memory_mb=server.memory_mb)
+    move.record = MoveRecord(before=status_at_rest(server), memory_mb=server.memory_mb)
     return move.stored()
+
+
+def status_at_rest(server: Server) -> str:
+    """The status that the server shall have again after its move; empty when it cannot be told now."""
+    return "" if server.status in UNDER_WAY else server.status
 
 
 def in_flight(rows: Iterable[Migration]) -> list[Migration]:

@@ -197,7 +197,7 @@ class Nova:
         """Pause the guest until the rest of its memory is copied.
 
         Raises:
-            Refused: 400, the migration is not `running`; 409, the server is neither ACTIVE nor migrating.
+            Refused: 400, the migration is not `running`; 409, the server is not ACTIVE, or not migrating any more.
         """
         self._compute.post(f"/servers/{server}/migrations/{migration}/action", json={"force_complete": None})
 

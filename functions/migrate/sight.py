@@ -51,9 +51,14 @@ def sight(record: MoveRecord, rows: Sequence[Migration]) -> tuple[Sight, Migrati
     return ENDINGS.get(row.status, Sight.IN_FLIGHT), row
 
 
-def _followed(record: MoveRecord, rows: Sequence[Migration]) -> Migration | None:
-    """The row that we follow already, or the newest that was not there before our request."""
-    if record.migration is not None:
-        return next((row for row in rows if row.uuid == record.migration), None)
+def newest(record: MoveRecord, rows: Sequence[Migration]) -> Migration | None:
+    """The newest migration of this server that was not there before our last request."""
     new = [row for row in rows if row.uuid not in record.known]
     return max(new, key=lambda row: row.created, default=None)
+
+
+def _followed(record: MoveRecord, rows: Sequence[Migration]) -> Migration | None:
+    """The row that we follow already, or the one that our request has made."""
+    if record.migration is not None:
+        return next((row for row in rows if row.uuid == record.migration), None)
+    return newest(record, rows)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from enum import StrEnum
 
 from functions.migrate.follow import MAX_STALLS
 from functions.migrate.model import Action, MoveState, OnStall
@@ -23,40 +24,66 @@ LOOK_SECONDS = 30.0
 STALE_LOOKS = 3
 """So many looks without a fall of the memory that is left mean: it does not converge."""
 
+AGAIN = timedelta(seconds=30)
+"""After so long an abort that nothing has come of is asked for again: its answer, or we, may have been lost."""
+
+TOO_EARLY = frozenset({None, "accepted"})
+"""Statuses of a live migration that Nova does not abort yet (2.65 takes queued, preparing and running)."""
+
+
+class Abort(StrEnum):
+    """What became of the wish to abort a migration."""
+
+    ASKED = "asked"
+    """Nova has been asked, or whether it has will show: the row will say `cancelled`."""
+    LATER = "later"
+    """Not now: Nova does not show the migration yet, or is busy."""
+    REFUSED = "refused"
+    """It cannot be aborted (any more): it is followed to its end."""
+
 
 def watch(slice: Slice) -> None:
     """Look at the live migrations that take longer than forecast; one request for each, every 30 s."""
     for move in slice.active():
-        if move.state is MoveState.MOVING and move.action is Action.LIVE_MIGRATE and _due(slice, move):
+        if slice.late:
+            return
+        if move.state is not MoveState.MOVING or move.action is not Action.LIVE_MIGRATE:
+            continue
+        if move.record.aborting:
+            ask_abort(slice, move, move.record.aborting)  # again, when nothing has come of it
+        elif _due(slice, move):
             _look(slice, move)
 
 
-def ask_abort(slice: Slice, move: ServerMove, why: str) -> bool:
-    """Ask Nova to abort a live migration. Its row will say `cancelled`.
-
-    Returns:
-        False when it cannot be aborted (any more): then it is followed to its end.
-    """
+def ask_abort(slice: Slice, move: ServerMove, why: str) -> Abort:
+    """Ask Nova to abort a live migration, once in `AGAIN` at most."""
     record = move.record
-    if record.migration_id is None or move.action is not Action.LIVE_MIGRATE or record.abort_refused:
-        return False
-    record.aborting = why
+    if move.action is not Action.LIVE_MIGRATE:
+        return Abort.REFUSED
+    if record.migration_id is None or _status(slice, move) in TOO_EARLY:
+        return Abort.LATER
+    if record.abort_asked_at is not None and slice.now - record.abort_asked_at < AGAIN:
+        return Abort.ASKED
+    record.aborting, record.abort_asked_at = why, slice.now
     slice.save(move, acts=[Act("abort migration", move.server, after={"why": why})])
     try:
         slice.nova.abort(move.server, record.migration_id)
     except AnswerLost:
-        return True
-    except (Refused, Retry):
-        record.aborting = ""
+        return Abort.ASKED
+    except (Refused, Retry) as error:
+        record.aborting, record.abort_asked_at = "", None
         slice.save(move)
-        return False
-    return True
+        return Abort.REFUSED if isinstance(error, Refused) else Abort.LATER
+    return Abort.ASKED
+
+
+def _status(slice: Slice, move: ServerMove) -> str | None:
+    rows = slice.rows_of.get(move.server, ())
+    return next((row.status for row in rows if row.uuid == move.record.migration), None)
 
 
 def _due(slice: Slice, move: ServerMove) -> bool:
     record = move.record
-    if record.aborting:
-        return False
     patience = timedelta(seconds=max(LOOK_SECONDS, record.seconds))
     first = (record.submitted_at or move.step.started_at or slice.now) + patience
     due = first if record.looked_at is None else record.looked_at + timedelta(seconds=LOOK_SECONDS)
@@ -94,14 +121,16 @@ def _act(slice: Slice, move: ServerMove, progress: Progress) -> None:
     record.stale_polls = 0
     left = progress.memory_remaining // 1024**2
     why = f"stalled: {left} MiB of memory left, and no less for {STALE_LOOKS * LOOK_SECONDS:.0f} s"
-    if slice.policy.on_stall is OnStall.FORCE:
-        slice.save(move, acts=[Act("force completion", move.server, after={"why": why})])
-        try:
-            slice.nova.force_complete(move.server, progress.migration_id)
-        except (Refused, Retry, AnswerLost) as error:
-            slice.save(move.put(error=f"{why}; force-complete: {error}"))
+    if slice.policy.on_stall is OnStall.FORCE and record.stalls < MAX_STALLS:
+        _force(slice, move, progress, why)
         return
     record.put_last = True
-    if record.stalls >= MAX_STALLS:
-        record.way_out = "drain it with --on-stall force-complete, or move it when it is less busy"
     ask_abort(slice, move, why)
+
+
+def _force(slice: Slice, move: ServerMove, progress: Progress, why: str) -> None:
+    slice.save(move, acts=[Act("force completion", move.server, after={"why": why})])
+    try:
+        slice.nova.force_complete(move.server, progress.migration_id)
+    except (Refused, Retry, AnswerLost) as error:
+        slice.save(move.put(error=f"{why}; force-complete: {error}"))

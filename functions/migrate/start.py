@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
-from functions.migrate import follow
 from functions.migrate.dispatch import dispatch
-from functions.migrate.model import ACTIVE_MOVES, Action, MoveState
-from functions.migrate.moves import ServerMove, in_flight
+from functions.migrate.follow import fail
+from functions.migrate.model import Action, MoveState
+from functions.migrate.moves import ServerMove
 from functions.migrate.slice import Slice
 from shared.clouds import AnswerLost, Refused
 from shared.errors import Retry
-from shared.fleet.snapshot import Migration
 from shared.operations import Act
 
 BUSY_SECONDS = 15.0
 """How long a server is left alone that Nova refuses to move because a task is under way (409)."""
+
+YIELD_SECONDS = 3.0
+"""How long a move waits that another drain was a little quicker than."""
 
 PATIENCE = 8.0
 """Seconds between the intent and the request. A worker that was held up longer gives the request up: by then a
@@ -25,22 +28,11 @@ successor may have decided about this server."""
 def start_moves(slice: Slice) -> None:
     """Start what the limits allow."""
     moves = [move.for_dispatch() for move in slice.moves.values()]
-    flying = in_flight(slice.rows) + _unseen(slice)
-    wanted = dispatch(moves, flying, slice.policy, slice.host, slice.now, slice.groups_of)
+    wanted = dispatch(moves, slice.flying(), slice.policy, slice.host, slice.now, slice.groups_of)
     for chosen in wanted.start:
-        if not slice.work.may_start:
+        if slice.late or not slice.work.may_start:
             return
         _start(slice, slice.moves[chosen.server])
-
-
-def _unseen(slice: Slice) -> list[Migration]:
-    """Moves that other drains have just asked for, as the migrations that they are about to become."""
-    seen = {row.server for row in in_flight(slice.rows)}
-    return [
-        Migration(0, "", step.subject, None, step.to, "queued", "live-migration", slice.now, slice.now)
-        for step in slice.work.other_steps(ACTIVE_MOVES)
-        if step.subject not in seen
-    ]
 
 
 def _start(slice: Slice, move: ServerMove) -> None:
@@ -55,8 +47,24 @@ def _start(slice: Slice, move: ServerMove) -> None:
     held_up = (slice.work.clock.now() - record.submitted_at).total_seconds()
     if not slice.work.may_start or held_up > PATIENCE:
         _take_back(slice, move)
-        return
-    _ask(slice, move)
+    elif not _others_allow(slice, move):
+        _take_back(slice, move, YIELD_SECONDS)
+    else:
+        _ask(slice, move)
+
+
+def _others_allow(slice: Slice, move: ServerMove) -> bool:
+    """Whether the limits still hold with what the drains of other workers have stored since this one looked.
+
+    Each stores its intent before it looks for the others', so that of two at least one sees the other.
+    """
+    avoided = slice.work.other_targets()
+    if not avoided:
+        return True
+    others = [other.for_dispatch() for other in slice.active() if other is not move]
+    mine = replace(move.for_dispatch(), state=MoveState.HELD, put_last=False)
+    again = dispatch([*others, mine], slice.flying(), slice.policy, slice.host, slice.now, slice.groups_of)
+    return mine.to not in avoided and bool(again.start)
 
 
 def _ask(slice: Slice, move: ServerMove) -> None:
@@ -88,13 +96,16 @@ def _take_back(slice: Slice, move: ServerMove, after: float = 0.0) -> None:
 
 def _refused(slice: Slice, move: ServerMove, refusal: Refused) -> None:
     if refusal.status == 404:
+        move.forget_request()
         move.put(MoveState.GONE, error="deleted during the drain", finished_at=slice.now)
         slice.save(move, acts=[Act("server is gone", move.server)])
-    elif refusal.status == 409:
+    elif refusal.status == 409 and move.record.conflicts == 0:
         # Its state has changed since we looked: a new look decides what is to be done with it.
         move.forget_request()
+        move.record.conflicts += 1
         move.put(MoveState.HELD, action=Action.WAIT, to=None, error=refusal.message)
         move.put(attempts=move.step.attempts - 1, not_before=slice.now + timedelta(seconds=BUSY_SECONDS))
         slice.save(move)
     else:
-        follow.fail(slice, move, refusal.message)
+        # Also a second 409, for a server that looked fit: what Nova objects to does not show, and may never pass.
+        fail(slice, move, refusal.message)

@@ -46,10 +46,12 @@ def _stays(move: ServerMove) -> bool:
 
 
 def _left(move: ServerMove, operation: Operation) -> dict[str, str]:
+    stopped = f"{operation.state}: {operation.note}" if operation.note else str(operation.state)
+    where = f"under way to {move.step.to}" if move.active or move.state is MoveState.ARRIVED else "not moved yet"
     return {
         "server": move.server,
         "name": move.step.name,
-        "reason": move.step.error or f"not moved yet when the drain ended: {operation.note}",
+        "reason": move.step.error or f"{where} when the drain {stopped}",
         "way_out": move.record.way_out,
     }
 

@@ -9,7 +9,7 @@ from functions.migrate.drain import Links
 from functions.migrate.events import UndrainRequested
 from functions.migrate.service import give_back
 from shared.clouds import AnswerLost
-from shared.errors import Retry
+from shared.errors import Permanent, Rejected, Retry
 from shared.events import EventData
 from shared.operations import Prepared, Work
 from shared.store import Operation, OperationState, Step
@@ -45,6 +45,8 @@ class Undrain:
                 done = give_back(work, self._links.get(work.operation.cloud).nova)
             except AnswerLost as error:
                 raise Retry(str(error), after=2.0) from error
+            except Rejected as error:  # the host has been removed from the cloud since the request
+                raise Permanent(str(error)) from error
             work.end(OperationState.SUCCEEDED, done)
         return None
 

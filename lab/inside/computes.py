@@ -34,6 +34,7 @@ class Supervisor:
         self.seen: set[str] = set()
         """Hosts that were started, and are not started again by themselves."""
         self.hangup = False
+        signal.signal(signal.SIGHUP, self._on_hangup)  # as early as can be: a SIGHUP without it would end us
 
     def _read(self) -> dict[str, Any]:
         with open(os.path.join(self.lab, "etc", "computes.json")) as file:
@@ -42,7 +43,6 @@ class Supervisor:
 
     def run(self) -> None:
         """Until SIGTERM."""
-        signal.signal(signal.SIGHUP, self._on_hangup)
         self._wait_for_services()
         while True:
             if self.hangup:

@@ -11,7 +11,7 @@ import tenacity
 
 from shared.clouds.connection import PAGE, Version
 from shared.clouds.errors import AnswerLost, Refused, redacted
-from shared.clouds.transport import READS, TRANSIENT, UNTRUSTED, Transport
+from shared.clouds.transport import READS, SLOW, TRANSIENT, UNTRUSTED, Transport
 from shared.errors import Permanent, Retry
 
 Json = Any
@@ -53,7 +53,7 @@ class Api:
         self._global_request_id = global_request_id
 
     def get(self, path: str, *, params: Params | None = None, microversion: Version | None = None) -> Json:
-        """Read `path`; transient failures are tried again.
+        """Read `path`; transient failures are tried again, but not one that took the whole read time.
 
         Args:
             path: below the service's endpoint, "/servers/detail".
@@ -61,7 +61,7 @@ class Api:
             microversion: the highest one to use; the cloud's best when None.
         """
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(Retry),
+            retry=tenacity.retry_if_exception_type(Unanswered),
             stop=_enough,
             wait=_wait,
             sleep=self._sleep,
@@ -178,7 +178,7 @@ class Api:
 
 
 class Unanswered(Retry):
-    """A transient failure; `asked` is the service's Retry-After, in seconds, if it sent one."""
+    """A transient failure that came quickly; `asked` is the service's Retry-After, in seconds, if it sent one."""
 
     def __init__(self, message: str, asked: float | None) -> None:
         super().__init__(message, after=10.0 if asked is None else asked)
@@ -208,7 +208,8 @@ def translated(error: Exception, cloud: str, service: str, trouble: str) -> Exce
     if trouble:
         where = re.search(r"https?://(?:[^@/\s]*@)?([^/\s]+)", str(error))
         address = f" at {where[1].rstrip(':')}" if where else ""
-        return Unanswered(f"cloud {cloud}: {service}{address} {trouble}", None)
+        message = f"cloud {cloud}: {service}{address} {trouble}"
+        return Retry(message) if trouble == SLOW else Unanswered(message, None)
     if isinstance(error, ks.EndpointNotFound):
         return Permanent(
             f"cloud {cloud}: its catalogue has no endpoint for {service}; "

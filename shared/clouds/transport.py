@@ -22,6 +22,8 @@ TRANSIENT = frozenset({429, 500, 502, 503, 504})
 
 UNTRUSTED = "shows a certificate that is not trusted: set `cacert` in clouds.yaml to the authority's file"
 
+SLOW = f"did not answer within {READ_SECONDS:.0f} s"
+
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing, so that a lost answer costs nothing."""
 
@@ -108,7 +110,7 @@ def _told(error: requests.RequestException) -> str:
     """What happened to the connection, without addresses."""
     if isinstance(error, requests.exceptions.SSLError):
         return UNTRUSTED
-    return "does not answer in time" if isinstance(error, requests.Timeout) else "does not answer (no connection)"
+    return SLOW if isinstance(error, requests.ReadTimeout) else "does not answer (no connection)"
 
 
 def _never_sent(error: requests.RequestException) -> bool:

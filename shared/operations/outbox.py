@@ -90,6 +90,6 @@ def _send(sink: Sink, event: Event) -> str:
     try:
         sink.send(event)
     except Permanent as error:
-        log.error("the sink refuses an event for good", event=event.id, type=event.type, error=str(error))
+        log.error("the sink refuses an event for good", id=event.id, type=event.type, error=str(error))
         return "refused"
     return sink.name

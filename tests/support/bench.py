@@ -93,3 +93,7 @@ class Bench:
     def acts(self) -> list[str]:
         """The audit trail."""
         return [row.act for row in self.rows(AuditEntry)]
+
+    def rows_by_target(self) -> dict[str, str]:
+        """Ids of operations by their targets."""
+        return {row.target: row.id for row in self.rows(Operation)}

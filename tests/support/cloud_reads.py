@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -130,6 +131,7 @@ class Reads:
         }
 
     def _hypervisors(self, query: Query, *_: Any) -> Answer:
+        counts = Counter(server.host for server in self.world.servers.values())
         rows = [
             {
                 "id": host.id,
@@ -138,7 +140,7 @@ class Reads:
                 "status": "disabled" if host.disabled else "enabled",
                 "hypervisor_type": "fake",
                 "host_ip": "127.0.0.1",
-                "running_vms": sum(server.host == host.name for server in self.world.servers.values()),
+                "running_vms": counts[host.name],
                 "service": {
                     "id": host.service_id,
                     "host": host.name,
@@ -162,9 +164,9 @@ class Reads:
 
     def _candidates(self, query: Query, *_: Any) -> Answer:
         kind, amount = query["resources"].split(":")
-        summaries, requests_ = {}, []
+        usages, summaries, requests_ = self.world.usages(), {}, []
         for host in self.world.hosts.values():
-            used = self.world.used(host.name)
+            used = usages.get(host.name, {})
             if host.capacity.get(kind, 0) - used.get(kind, 0) < int(amount):
                 continue
             requests_.append({"allocations": {host.id: {"resources": {kind: int(amount)}}}, "mappings": {}})

@@ -63,21 +63,25 @@ class World:
 
     def used(self, host: str) -> Amounts:
         """What Placement holds as allocated on a host."""
-        total: Amounts = {}
-        for place, amounts in self.allocations.values():
-            if place == host:
-                for kind, amount in amounts.items():
-                    total[kind] = total.get(kind, 0) + amount
+        return self.usages().get(host, {})
+
+    def usages(self) -> dict[str, Amounts]:
+        """What Placement holds as allocated, by host."""
+        total: dict[str, Amounts] = {}
+        for host, amounts in self.allocations.values():
+            there = total.setdefault(host, {})
+            for kind, amount in amounts.items():
+                there[kind] = there.get(kind, 0) + amount
         return total
 
     def select(self, server: FakeServer, wanted: str | None) -> str | None:
         """The scheduler: the named host if it fits (else none), or the emptiest that does."""
-        by_room = sorted(self.hosts, key=lambda name: self.used(name).get("MEMORY_MB", 0))
+        usages = self.usages()
+        by_room = sorted(self.hosts, key=lambda name: usages.get(name, {}).get("MEMORY_MB", 0))
         names = [wanted] if wanted else by_room
-        return next((name for name in names if self._fits(server, self.hosts[name])), None)
+        return next((name for name in names if self._fits(server, self.hosts[name], usages.get(name, {}))), None)
 
-    def _fits(self, server: FakeServer, host: FakeHost) -> bool:
-        used = self.used(host.name)
+    def _fits(self, server: FakeServer, host: FakeHost, used: Amounts) -> bool:
         specs = server.extra_specs.items()
         required = {key[6:] for key, value in specs if key.startswith("trait:") and value == "required"}
         return (

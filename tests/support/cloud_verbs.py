@@ -132,6 +132,8 @@ class Answers(Reads):
 
     def _force_complete(self, query: Query, body: Any, version: Any, server_id: str, number: str) -> Answer:
         server = self._find(server_id)
+        if server.task_state != "migrating" or server.status != "ACTIVE":
+            raise HttpError(409, f"Instance {server.id} is in an invalid state for 'force_complete'")
         row = self._migration(server, number, 400)
         if row.status != "running":
             raise self._wrong_state(row, "force complete")

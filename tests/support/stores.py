@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from sqlalchemy import event
+
 from shared.store import Database, create
 
 
@@ -24,4 +26,6 @@ def copied(template: Path, directory: Path) -> Database:
     """A store of one's own."""
     path = directory / "drover.db"
     shutil.copyfile(template, path)
-    return Database(f"sqlite:///{path}")
+    database = Database(f"sqlite:///{path}")
+    event.listen(database.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
+    return database

@@ -1,4 +1,4 @@
-"""The command with a tiny kind of operation, a store in a directory of the test's own, and a clock that can be turned."""
+"""The command with a tiny kind of operation, a store in the test's own directory, and a clock that can be turned."""
 
 from __future__ import annotations
 

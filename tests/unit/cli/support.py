@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,9 +18,6 @@ from shared.events import EventData
 from shared.operations import Prepared, Work
 from shared.store import Operation, OperationState, Step
 
-SECONDS = 2.0
-"""What one move takes."""
-
 
 class Emptying:
     """Moves two servers, one each two seconds; `hook` is called in every slice and may do what it likes."""
@@ -30,6 +28,7 @@ class Emptying:
     def __init__(self) -> None:
         self.hook: Callable[[Work], None] = lambda work: None
         self.slices = 0
+        self.pace = 2.0  # seconds of one move
         self.prepared: list[EventData] = []
 
     def prepare(self, request: EventData) -> Prepared:
@@ -54,13 +53,13 @@ class Emptying:
             return None
         if not work.steps:
             names = ("web-1", "web-2")
-            work.add([Step(subject=name, name=name, action="live-migrate", to="cmp02", state="held") for name in names])
-            return SECONDS
+            work.add([_step(work.operation.id, name) for name in names])
+            return self.pace
         for step in work.steps.values():
             if step.state == "held":
                 step.state, step.attempts = "done", step.attempts + 1
                 work.save(step)
-                return SECONDS
+                return self.pace
         work.end(OperationState.SUCCEEDED, "")
         return None
 
@@ -74,6 +73,10 @@ class Emptying:
             "total": len(steps) or None, "memory_mb_moved": 512 * len(moved), "eta_seconds": 2.0 * len(held),
             "in_flight": operation.memo.get("in_flight", 0),
         }  # fmt: skip
+
+
+def _step(operation: str, name: str) -> Step:
+    return Step(operation_id=operation, subject=name, name=name, action="live-migrate", to="cmp02", state="held")
 
 
 class GivingBack(Emptying):
@@ -118,7 +121,7 @@ class Wire(BaseAdapter):
         self.down = False
         self.sent: list[tuple[str, Mapping[str, str]]] = []
 
-    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:  # type: ignore[override]
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         self.sent.append((str(request.method), dict(request.headers)))
         if self.down:
             raise requests.ConnectionError("refused")
@@ -136,7 +139,7 @@ class Wire(BaseAdapter):
         response.status_code, response.reason = answer.status_code, answer.status.partition(" ")[2]
         response.headers.update(answer.headers)
         response._content = answer.data
-        response.url = str(request.url)
+        response.url, response.request, response.raw = str(request.url), request, BytesIO()
         return response
 
     def close(self) -> None:

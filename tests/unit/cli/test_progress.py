@@ -101,7 +101,7 @@ def test_an_operation_without_figures_can_be_watched(clock: FakeClock) -> None:
         ({"state": "cancelled", "intent": "cancel"}, "drain cmp01 (cancelled)"),
     ],
 )
-def test_the_title_says_what_is_unusual(clock: FakeClock, changes: dict[str, str], title: str) -> None:
+def test_the_title_says_what_is_unusual(clock: FakeClock, changes: dict[str, Any], title: str) -> None:
     """A state other than running is in the line."""
     screen, file = console(terminal=False)
     with display(screen, clock) as shown:

@@ -51,7 +51,7 @@ def test_its_tick_carries_operations_on_until_a_signal(run: Run, kind: Emptying,
         if kind.slices == 3:
             os.kill(os.getpid(), number)
 
-    kind.hook = press
+    kind.hook, kind.pace = press, 0.0
     outcome = run("serve", "--port", "0")
     assert outcome.code == 0
     assert "http://127.0.0.1:" in outcome.err

@@ -183,8 +183,41 @@ def test_a_connect_timeout_of_a_change_is_for_later(fake: FakeCloud, monkeypatch
     cloud = fake.cloud()
     cloud.compute.get("/os-services")
     monkeypatch.setattr(fake.wire, "send", _raise(requests.ConnectTimeout("slow")))
-    with pytest.raises(Retry, match="does not answer in time"):
+    with pytest.raises(Retry, match="does not answer"):
         cloud.compute.delete("/servers/x/migrations/1")
+
+
+def test_a_slow_read_is_not_tried_again(fake: FakeCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three times the read time-out would be longer than any slice."""
+    cloud = fake.cloud()
+    cloud.compute.get("/os-services")
+    monkeypatch.setattr(fake.wire, "send", _raise(requests.ReadTimeout("slow")))
+    with pytest.raises(Retry, match="did not answer within 60 s"):
+        cloud.compute.get("/os-services")
+    assert cloud.requests["compute"] == 3
+
+
+def test_every_request_is_bounded_in_time(fake: FakeCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """5 s to connect and 60 s to answer, for the token as for the rest."""
+    limits = []
+    plain = fake.wire.send
+
+    def send(request, stream, timeout, *args):  # type: ignore[no-untyped-def]
+        limits.append(timeout)
+        return plain(request)
+
+    monkeypatch.setattr(fake.wire, "send", send)
+    fake.cloud().compute.get("/os-services")
+    assert limits == [(5.0, 60.0)] * 4
+
+
+def test_no_secret_in_the_log(fake: FakeCloud, caplog: pytest.LogCaptureFixture) -> None:
+    """Even at the level DEBUG neither the password nor the token is logged."""
+    caplog.set_level("DEBUG")
+    fake.cloud().compute.get("/os-services")
+    assert "os-services" in caplog.text
+    assert "secret" not in caplog.text
+    assert "token-1" not in caplog.text
 
 
 def test_an_untrusted_certificate_says_what_to_set(fake: FakeCloud, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from shared.store import Database
 from tests.support.bench import Bench
@@ -30,3 +33,16 @@ def database(template: Path, tmp_path: Path) -> Iterator[Database]:
 def bench(database: Database) -> Bench:
     """An engine on it."""
     return Bench(database)
+
+
+@pytest.fixture(autouse=True)
+def logged() -> Iterator[list[MutableMapping[str, Any]]]:
+    """What is logged is kept for the test to look at; printing tracebacks would take longer than the tests."""
+    with capture_logs() as entries:
+        yield entries
+
+
+@pytest.fixture(scope="session")
+def thorough() -> bool:
+    """Whether long tests take all cases, or a sample that takes seconds."""
+    return os.environ.get("DROVER_THOROUGH") == "1"

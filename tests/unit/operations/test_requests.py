@@ -271,4 +271,3 @@ def test_an_engine_of_no_kinds_takes_control_requests(bench: Bench) -> None:
     assert reply.data["intent"] == "pause"
     bench.engine.work(1)
     assert bench.operation(operation_id).state == "paused"
-

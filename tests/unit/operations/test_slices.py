@@ -519,12 +519,12 @@ def test_control_answers_tell_what_happens(bench: Bench) -> None:
     bench.kind.script = lambda work: 10.0
     operation_id = bench.begin()
     bench.engine.work(0.1)
-    assert "Nothing to resume" in bench.ask("resume", operation_id, "1").data["message"]
-    assert "Nothing new starts" in bench.ask("pause", operation_id, "2").data["message"]
-    assert bench.ask("resume", operation_id, "3").data["message"] == "It goes on."
+    assert "Nothing to resume" in bench.ask("resume", operation_id, "c1").data["message"]
+    assert "Nothing new starts" in bench.ask("pause", operation_id, "c2").data["message"]
+    assert bench.ask("resume", operation_id, "c3").data["message"] == "It goes on."
     assert bench.operation(operation_id).intent == Intent.RUN
-    assert "It ends" in bench.ask("cancel", operation_id, "4").data["message"]
-    assert "cannot be taken back" in bench.ask("pause", operation_id, "5").data["reason"]
+    assert "It ends" in bench.ask("cancel", operation_id, "c4").data["message"]
+    assert "cannot be taken back" in bench.ask("pause", operation_id, "c5").data["reason"]
     assert bench.acts() == ["accept walk", "pause operation", "resume operation", "cancel operation"]
 
 

@@ -1,0 +1,63 @@
+"""A real PostgreSQL for all tests of this directory, and an empty store on it for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from structlog.testing import capture_logs
+
+from shared.store import Database, create
+from tests.support.bench import Bench
+from tests.support.postgres import Postgres, PostgresMissing
+
+TABLES = "step, operation, inbox, outbox, audit"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The server."""
+    try:
+        server = Postgres()
+    except PostgresMissing as error:
+        pytest.fail(str(error), pytrace=False)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: Postgres) -> str:
+    """The address of a database that has all tables."""
+    create(postgres.url).close()
+    return postgres.url
+
+
+@pytest.fixture
+def database(migrated: str) -> Iterator[Database]:
+    """An empty store."""
+    database = Database(migrated)
+    with database.transaction() as session:
+        session.connection().execute(text(f"TRUNCATE {TABLES} RESTART IDENTITY"))
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def bench(database: Database) -> Bench:
+    """An engine on it."""
+    return Bench(database)
+
+
+@pytest.fixture(autouse=True)
+def logged() -> Iterator[list[MutableMapping[str, Any]]]:
+    """What is logged is kept for the test to look at; printing tracebacks would take longer than the tests."""
+    with capture_logs() as entries:
+        yield entries
+
+
+@pytest.fixture(scope="session")
+def thorough() -> bool:
+    """Whether long tests take all cases, or a sample that takes seconds."""
+    return True
