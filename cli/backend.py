@@ -22,6 +22,9 @@ class Backend(Protocol):
     place: str
     """Where it is, for a message."""
 
+    hindrance: str
+    """Why the last `advance` could not do anything, when a person should know; else empty."""
+
     def send(self, event: Event) -> Event:
         """Hand in a request.
 

@@ -34,6 +34,11 @@ def is_over(document: Mapping[str, Any]) -> bool:
     return waits and not document["summary"].get("in_flight")
 
 
+def has_halted_in_cancel(document: Mapping[str, Any]) -> bool:
+    """Whether it looks halted although somebody cancelled it: either that is about to be acted on, or went wrong."""
+    return document["state"] == "halted" and document["intent"] == "cancel" and not document["summary"].get("in_flight")
+
+
 def code_of(document: Mapping[str, Any], wanted: str = "succeeded") -> int:
     """The exit code for an operation's document; `wanted` is the state that the person asked for."""
     state = document["state"]

@@ -18,6 +18,9 @@ from shared.errors import Retry
 PATIENCE = 300.0
 """Seconds without any answer until the watch is given up; the operation over there goes on all the same."""
 
+HALT_SECONDS = 60.0
+"""Seconds in which a cancelled operation stays halted, until it is clear that its cancelling is what has halted."""
+
 Document = dict[str, Any]
 
 
@@ -68,18 +71,33 @@ def follow(backend: Backend, operation_id: str, display: Display, clock: Clock) 
         Retry: nobody has answered for `PATIENCE` seconds.
     """
     document = backend.read(operation_id)
+    halted_since: float | None = None
+    told = False
     with Interrupt().listening() as interrupt, display:
         try:
             while True:
                 display.show(document)
                 if exits.is_over(document):
                     return document
+                halted_since = _since(document, halted_since, clock)
+                if halted_since is not None and clock.monotonic() - halted_since > HALT_SECONDS:
+                    return document
                 if interrupt.signal is not None:
                     raise Left(document, interrupt.code)
                 backend.advance(operation_id)
+                if backend.hindrance and not told:
+                    display.note(backend.hindrance)
+                    told = True  # once: two may well watch the same operation for hours
                 document = _read(backend, document, display, clock, interrupt)
         except KeyboardInterrupt:
             raise Left(document, interrupt.code) from None
+
+
+def _since(document: Document, before: float | None, clock: Clock) -> float | None:
+    """Since when the operation has been halted though it is cancelled; None when it is not."""
+    if not exits.has_halted_in_cancel(document):
+        return None
+    return clock.monotonic() if before is None else before
 
 
 def _read(backend: Backend, last: Document, display: Display, clock: Clock, interrupt: Interrupt) -> Document:

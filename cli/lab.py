@@ -207,16 +207,15 @@ def _say(text: str) -> None:
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """A LabError is told in red on stderr; exit code 1."""
-    try:
-        from lab.errors import LabError
-    except ModuleNotFoundError as error:
-        _say(f"the lab needs more packages ({error.name}): pip install 'drover[lab]'")
-        raise typer.Exit(1) from error
+    """What a person can mend is told in red on stderr; exit code 1."""
+    from lab.errors import explain
+
     try:
         yield
-    except LabError as error:
-        typer.secho(str(error), fg=typer.colors.RED, err=True)
+    except Exception as error:
+        if isinstance(error, typer.Exit) or (text := explain(error)) is None:
+            raise
+        typer.secho(text, fg=typer.colors.RED, err=True)
         raise typer.Exit(1) from error
 
 

@@ -29,6 +29,7 @@ class Local:
         from shared.sink import Nowhere
 
         self.log = log_to_file(settings.log_level)
+        self.hindrance = ""
         self._clock = parts.clock
         kinds = parts.kinds(None)
         self._engine = build(settings, kinds, Nowhere(), source="/drover/local", clock=parts.clock)
@@ -59,8 +60,24 @@ class Local:
     def advance(self, operation_id: str) -> None:
         """Do what is due. Nothing due, or another process at it: wait, and look again."""
         end = self._clock.monotonic() + TURN
+        self.hindrance = ""
         if self._engine.work(TURN, operation_id) is None:
+            self.hindrance = self._lease(operation_id)
             self._clock.sleep(max(end - self._clock.monotonic(), 0.01))
+
+    def _lease(self, operation_id: str) -> str:
+        """Whose turn it is, when it is not ours: somebody else's who is at it, or who was killed."""
+        from shared.store import Operation
+
+        with self._engine.database.reading() as session:
+            operation = session.get(Operation, operation_id)
+        until = operation.lease_until if operation else None
+        if until is None or until <= self._clock.now():
+            return ""
+        return (
+            "Another process works on it, or was killed in the middle of a step: this one takes over when the other's "
+            f"lease has ended ({until.astimezone():%H:%M:%S}), and shows how far it is until then."
+        )
 
     def close(self) -> None:
         """Close the store."""

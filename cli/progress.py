@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from cli import exits
 from cli.text import clean, count, duration
 from shared.clock import Clock
 
@@ -40,7 +41,7 @@ class Display(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What the bar says, out of an operation's summary. `total` is None while nobody knows it."""
+    """What the bar says, out of an operation's summary. `total` is None while it is not planned yet."""
 
     moved: int
     total: int | None
@@ -55,7 +56,7 @@ class Figures:
         eta = summary.get("eta_seconds")
         return cls(
             moved=_number(summary.get("moved")),
-            total=_number(summary["total"]) if summary.get("total") is not None else None,
+            total=_number(summary.get("total")) or None,
             memory_mb=float(summary.get("memory_mb_moved") or 0),
             eta_seconds=None if eta is None else float(eta),
             in_flight=_number(summary.get("in_flight")),
@@ -86,7 +87,9 @@ class Problems:
     _note: str = ""
 
     def new(self, document: Document) -> Iterator[str]:
-        """A line for each step's error and each note that is new."""
+        """A line for each step's error and each note that is new; a result tells its own."""
+        if document["state"] in exits.ENDED | exits.STOPPED:
+            return
         for step in document["steps"]:
             error = step["error"]
             if error and self._errors.get(step["subject"]) != error:

@@ -30,6 +30,7 @@ class Remote:
     """
 
     is_local = False
+    hindrance = ""
 
     def __init__(self, url: str, clock: Clock, session: requests.Session | None = None) -> None:
         parts = urlsplit(url)

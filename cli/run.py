@@ -37,9 +37,10 @@ def show(document: dict[str, Any], *, as_json: bool) -> None:
     """The result on stdout; with `--json`, the next step for a person goes to stderr."""
     if as_json:
         print_json(document)
+        if document["state"] != "succeeded":
+            say(clean(f"{document['kind']} of {document['target']}: {document['state']}: {document['note']}"))
         if document["state"] in exits.STOPPED:
-            say(f"{document['kind']} {document['state']}: {clean(document['note'])}; "
-                f"go on with `drover ops resume {document['id']}`")  # fmt: skip
+            say(f"go on with: drover ops resume {document['id']}")
     else:
         show_result(output(), document)
 

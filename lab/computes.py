@@ -45,9 +45,12 @@ def is_compute(name: str) -> bool:
 
 
 def start_missing(lab: Lab) -> None:
-    """Ask the supervisor to read its settings again and to start the hosts that do not run."""
+    """Ask the supervisor to read its settings again and to start the hosts that do not run.
+
+    One that is not ready for the signal is about to do both anyway.
+    """
     record = processes.record_of(lab.run, SUPERVISOR)
-    if record and record.alive:
+    if record and record.alive and processes.catches(record.pid, signal.SIGHUP):
         os.kill(record.pid, signal.SIGHUP)
 
 

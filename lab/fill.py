@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MICROVERSION = "2.90"
 """`host` in a boot request needs 2.74, server groups with a single policy 2.64."""
 POLL = 0.5
-BASE_SECONDS = 60
+BASE_SECONDS = 120
 SECONDS_EACH = 6
 """A boot costs a few seconds of CPU; after BASE_SECONDS plus this for each server it counts as stuck."""
 DETAIL = "/servers/detail?all_tenants=1&limit=1000"

@@ -65,8 +65,9 @@ def install(lab: Lab, progress: Progress) -> bool:
     """
     missing = sorted({package for program, package in PROGRAMS.items() if find_program(program) is None})
     if missing:
+        prefix = _root_prefix(missing)
         with progress.step(f"installing {', '.join(missing)}"):
-            _apt(missing)
+            _apt(prefix, missing)
     if _installed(lab) != _wanted():
         if any(record.alive for record in processes.records(lab.run)):
             raise LabError(
@@ -77,31 +78,32 @@ def install(lab: Lab, progress: Progress) -> bool:
     return _inside(lab)
 
 
-def _apt(packages: list[str]) -> None:
-    prefix = _root_prefix(packages)
+def _apt(prefix: list[str], packages: list[str]) -> None:
     blocked = _forbid_daemons(prefix)
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     base = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y"]
     install_command = [*base, "install", "--no-install-recommends", *packages]
     try:
         try:
-            _run(install_command, APT_SECONDS, environment)
-        except LabError:
-            _run([*base, "update"], APT_SECONDS, environment)
-            _run(install_command, APT_SECONDS, environment)
+            _run(install_command, APT_SECONDS)
+        except LabError:  # the list of packages may be old
+            _run([*base, "update"], APT_SECONDS)
+            _run(install_command, APT_SECONDS)
     finally:
         if blocked:
             subprocess.run([*prefix, "rm", "-f", str(POLICY)], check=False)
 
 
 def _root_prefix(packages: list[str]) -> list[str]:
+    """What to put before a command that needs root; on a terminal sudo may ask for the password, once."""
     if find_program("apt-get") is None:
         raise LabError(f"this system has no apt-get: install {' '.join(packages)} by its own means")
     if os.geteuid() == 0:
         return []
     sudo = shutil.which("sudo")
-    if sudo and subprocess.run([sudo, "-n", "true"], capture_output=True, check=False).returncode == 0:
-        return [sudo, "-n"]
+    if sudo:
+        ask = [] if sys.stdin.isatty() else ["-n"]
+        if subprocess.run([sudo, *ask, "-v"], check=False).returncode == 0:
+            return [sudo, "-n"]
     raise LabError(f"packages are missing; as root: apt-get install --no-install-recommends {' '.join(packages)}")
 
 
@@ -130,8 +132,10 @@ def _installed(lab: Lab) -> str | None:
 
 
 def _venv(lab: Lab) -> None:
-    import uv
-
+    try:
+        import uv
+    except ModuleNotFoundError as error:
+        raise LabError("the package uv is missing, which makes the lab's venv: pip install 'drover[lab]'") from error
     tool = uv.find_uv_bin()
     if lab.venv.exists():
         shutil.rmtree(lab.venv)
@@ -157,10 +161,10 @@ def _inside(lab: Lab) -> bool:
     return changed
 
 
-def _run(command: list[str], seconds: float, environment: dict[str, str] | None = None) -> None:
+def _run(command: list[str], seconds: float) -> None:
     """Run a command quietly; its last lines are in the error."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, env=environment, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired as error:
         raise LabError(f"`{' '.join(command)}` took more than {seconds:.0f} s") from error
     if done.returncode:

@@ -18,7 +18,7 @@ from lab.layout import Lab
 from lab.processes import Record, Service
 from lab.progress import Progress
 
-READY_SECONDS = 180
+READY_SECONDS = 300
 """After this long a process that runs but does not answer counts as stuck."""
 GRACE = {"computes": 1.0, "OpenStack": 1.0, "infrastructure": 20.0}
 """Groups of processes in the order they are stopped, and the seconds between SIGTERM and SIGKILL: OpenStack
@@ -68,8 +68,7 @@ def up(lab: Lab, progress: Progress) -> bool:
     started = _start_all(lab, progress)
     if not started and not new_settings and not health.missing(lab):
         return False
-    if computes.SUPERVISOR not in {record.name for record in started}:
-        computes.start_missing(lab)
+    computes.start_missing(lab)
     with progress.step(f"waiting for {lab.options.computes} computes") as tell:
         _wait(lab, lambda: health.missing(lab), tell)
     with progress.step("setting up the cloud's contents"):
@@ -81,20 +80,18 @@ def up(lab: Lab, progress: Progress) -> bool:
 
 def _start_all(lab: Lab, progress: Progress) -> list[Record]:
     """Everything that does not run, in an order that works."""
-    schemas_needed = not (lab.data / "schemas" / "mariadb").exists()
-    if schemas_needed:
-        with progress.step("making the database's directory"):
-            schemas.make_mariadb(lab)
     started = []
+    with progress.step("making the database's directory"):
+        schemas.make_mariadb(lab)
     with progress.step("starting MariaDB, RabbitMQ and memcached") as tell:
         started += _start(lab, services.infrastructure(lab), tell)
     schemas.make_tables(lab, progress)
     with progress.step("starting OpenStack") as tell:
         keystone, *others = services.apis(lab)
-        if not (lab.data / "schemas" / "catalogue").exists():
+        if not schemas.is_done(lab, "catalogue"):
             started += _start(lab, [keystone], tell)
             cloud.fill_catalogue(lab, cloud.connect(lab))
-            (lab.data / "schemas" / "catalogue").touch()
+            schemas.mark(lab, "catalogue")
         started += _start(lab, [keystone, *others, *services.workers(lab)], tell)
     return started
 

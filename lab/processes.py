@@ -85,6 +85,16 @@ def _stat(pid: int) -> _Stat | None:
     return _Stat(state=fields[0], session=int(fields[3]), started=int(fields[19]))
 
 
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal, which would end it otherwise (SigCgt in proc(5))."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return False
+    mask = next((int(line.split()[1], 16) for line in lines if line.startswith("SigCgt:")), 0)
+    return bool(mask >> (number - 1) & 1)
+
+
 def records(run: Path) -> list[Record]:
     """All recorded processes, dead ones too, by name."""
     found = []

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from lab import cloud, computes, faults, health
+from lab import cloud, computes, database, faults, health
 from lab.errors import LabError
 from lab.fill import servers
-from lab.install import find_program
 from lab.layout import Lab
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
 
-SECONDS = 90
+SECONDS = 150
 """After this long the cloud counts as stuck."""
 AGAIN = 15.0
 """Seconds after which a server that is still there is deleted once more."""
@@ -49,7 +46,8 @@ def reset(lab: Lab, tell: Callable[[str], None] = lambda _text: None) -> int:
     tell("groups and leftovers")
     _delete_extras(lab, conn)
     _delete_allocations(conn)
-    _forget_migrations(lab)
+    # No API removes a migration's record, and those that a killed compute had queued would stay in flight for ever.
+    database.execute(lab, "DELETE FROM nova.migrations")
     return count
 
 
@@ -133,14 +131,3 @@ def _delete_allocations(conn: Connection) -> None:
         held = placement.get(f"/resource_providers/{provider['uuid']}/allocations").json()["allocations"]
         for consumer in held:
             placement.delete(f"/allocations/{consumer}")
-
-
-def _forget_migrations(lab: Lab) -> None:
-    """Remove the migrations' records, which no API does: those of killed computes would stay `running` for ever."""
-    program = find_program("mariadb") or "mariadb"
-    command = [program, "--protocol=TCP", "-h127.0.0.1", f"-P{lab.port('mariadb')}", "-ulab", "nova"]
-    command.append("-eDELETE FROM migrations")
-    environment = {**os.environ, "MYSQL_PWD": lab.passwords["database"]}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    if done.returncode:
-        raise LabError(f"the migrations' records can't be removed: {done.stderr.strip()}")

@@ -1,4 +1,4 @@
-"""Puts an engine together from the settings: store, sink, logs, metrics."""
+"""Puts an engine together from the settings: store, sink, logs, metrics, traces."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from shared.settings import Settings, load
 from shared.sink import HttpSink
 from shared.telemetry.logs import start_logs
 from shared.telemetry.metrics import Metrics, serve_metrics
+from shared.telemetry.traces import start_tracing
 
 
 def assemble(name: str, kinds: Sequence[Kind], settings: Settings | None = None) -> Engine:
@@ -18,11 +19,12 @@ def assemble(name: str, kinds: Sequence[Kind], settings: Settings | None = None)
     Raises:
         SettingsError: a setting is wrong.
         StoreError: the store does not answer.
-        MetricsError: the port of the metrics can't be opened.
+        DroverError: the port of the metrics can't be opened, or traces are wanted and can't be sent.
     """
     settings = settings or load()
     start_logs(settings.log_format, settings.log_level, function=name)
     database = store.create(settings.database_url.get_secret_value())
+    tracing = start_tracing(settings.otlp_endpoint, name)
     metrics = Metrics()
     if settings.metrics_port:  # last of all that can fail: the next request tries again, and must find the port free
         serve_metrics(metrics, settings.metrics_port)
@@ -34,4 +36,5 @@ def assemble(name: str, kinds: Sequence[Kind], settings: Settings | None = None)
         sink=sink,
         limits=Limits(settings.slice_seconds, settings.lease_seconds, settings.continuation_hops),
         metrics=metrics,
+        tracing=tracing,
     )

@@ -78,7 +78,7 @@ class Door:
         if length > MAX_BODY:
             return _refuse(413, f"the body has {length} bytes, expected at most {MAX_BODY}: send only the event")
         if context.cloud_event is not None:
-            return _reply(self.engine.handle(_event(context.cloud_event)))
+            return _reply(self.engine.handle(_event(context.cloud_event, context.request.headers.get("traceparent"))))
         headers = context.request.headers
         if not all(headers.get(f"ce-{name}") for name in ("id", "source", "type")):
             raise Rejected(
@@ -123,8 +123,11 @@ def _what_is_broken(version: str | None) -> str:
     return "the event's data could not be read; expected a JSON object"
 
 
-def _event(received: CloudEvent) -> Event:
+def _event(received: CloudEvent, traceparent: str | None) -> Event:
+    """The event as Drover's own code sees it. Knative keeps the trace in an HTTP header of its own."""
     attributes = dict(received.get_attributes())
+    if traceparent:
+        attributes.setdefault("traceparent", traceparent)
     core = {name: attributes.pop(name, None) for name in ("id", "source", "type", "subject")}
     for name in ("specversion", "time", "datacontenttype", "dataschema"):
         attributes.pop(name, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import requests
-from cloudevents.http import to_structured
+from cloudevents.conversion import to_structured
 
 from shared.door import cloud_event
 from shared.errors import Permanent, Retry

@@ -25,14 +25,13 @@ def cancel(slice: Slice) -> float | None:
             _abort(slice, move)
     slice.work.memo.setdefault("cancelled_at", slice.now.isoformat())
     if slice.busy() and not slice.due("cancelled_at", FOLLOW_LIMIT):
-        slice.save()
         return wind_down(slice.moves.values(), slice.now)
     for move in slice.unfinished():
         under_way = move.state is not MoveState.HELD
         why = f"still under way to {move.step.to}" if under_way else "not moved"
         move.record.way_out = "look at its migration" if under_way else "drain the host again"
         move.put(MoveState.LEFT, error=f"{why} when the drain was cancelled", finished_at=slice.now)
-        slice.save(move)
+        slice.later(move)
     slice.end(OperationState.CANCELLED, _note(slice))
     return None
 
@@ -41,7 +40,7 @@ def _abort(slice: Slice, move: ServerMove) -> None:
     if ask_abort(slice, move, "the drain was cancelled") is Abort.REFUSED:
         move.record.abort_refused = True
         slice.work.memo.setdefault("not_aborted", []).append(move.step.name)
-        slice.save(move)
+        slice.later(move)
 
 
 def _note(slice: Slice) -> str:

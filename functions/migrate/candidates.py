@@ -9,7 +9,7 @@ import numpy as np
 
 from functions.migrate.explain import Exclusion, explain
 from functions.migrate.groups import Membership
-from functions.migrate.room import Amounts, Lump, Mask, Room, Scores
+from functions.migrate.room import Amounts, Mask, Room, Scores
 from functions.migrate.targets import Choice
 from shared.fleet.snapshot import Fleet, Host, Server
 
@@ -44,7 +44,7 @@ class Candidates:
     ) -> None:
         """`servers`: all that will be asked for. `avoid` and `planned` as for `targets.choose`."""
         self.room = Room(fleet, [server.uses for server in servers])
-        self.members = Membership(fleet, source, planned)
+        self.members = Membership(fleet, planned)
         self._source = source
         home = fleet.hosts.get(source) if source else None
         self._zone = home.zone if home else None
@@ -53,63 +53,62 @@ class Candidates:
         for name, host in planned.items():
             server = fleet.servers.get(name)
             if server and host in self.room.index and host != server.host and name not in held:
-                self.room.put(Lump((server,)), host)
+                self.room.put(server.uses, host)
 
-    def place(self, lump: Lump, host: str) -> None:
-        """Let the lump be on the host for all that is chosen from now on."""
-        self.room.put(lump, host)
-        self.members.put(lump, host)
+    def place(self, server: Server, host: str) -> None:
+        """Let the server be on the host for all that is chosen from now on."""
+        self.room.put(server.uses, host)
+        self.members.put(server, host)
 
-    def remove(self, lump: Lump, host: str) -> None:
+    def remove(self, server: Server, host: str) -> None:
         """Undo `place`."""
-        self.room.take(lump, host)
-        self.members.take(lump, host)
+        self.room.take(server.uses, host)
+        self.members.take(server, host)
 
     def choose(
-        self, lump: Lump, *, failed: frozenset[str] = frozenset(), tight: bool = False, only: str | None = None
+        self, server: Server, *, failed: frozenset[str] = frozenset(), tight: bool = False, only: str | None = None
     ) -> Choice:
-        """The best host for the lump, or the reason why there is none.
+        """The best host for the server, or the reason why there is none.
 
         Better is, in this order: the source's zone, the wishes of soft server groups, the fullest resource less full
         (in steps of `STEP`), fewer arrivals, less full, the name. With `tight`, fuller is better: that packs more.
         `only`: no other host is looked at.
         """
-        need = self.room.row(lump.uses)
-        open_ = self._open(lump, failed) & self.room.fits(need)
+        need = self.room.row(server.uses)
+        open_ = self._open(server, failed) & self.room.fits(need)
         if only is not None:
             open_ &= self.room.only([only])
         if not open_.any():
-            return self._none(lump, need, failed)
+            return self._none(server, need, failed)
         left = np.flatnonzero(open_)
-        for score in self._preferences(lump, need, tight):
+        for score in self._preferences(server, need, tight):
             values = score[left]
             left = left[values == values.min()]
         return Choice(self.room.names[left[0]])
 
-    def count(self, lump: Lump) -> int:
-        """How many hosts the lump could have if nothing else was to be placed."""
-        return int((self._open(lump, frozenset()) & self.room.fits(self.room.row(lump.uses))).sum())
+    def count(self, server: Server) -> int:
+        """How many hosts the server could have if nothing else was to be placed."""
+        return int((self._open(server, frozenset()) & self.room.fits(self.room.row(server.uses))).sum())
 
-    def _open(self, lump: Lump, failed: frozenset[str]) -> Mask:
+    def _open(self, server: Server, failed: frozenset[str]) -> Mask:
         """The hosts that no rule but room excludes."""
         open_ = ~self.room.only([self._source] if self._source else [])
-        for rule in self._rules(lump, failed):
+        for rule in self._rules(server, failed):
             open_ &= ~rule.excluded
         return open_
 
-    def _rules(self, lump: Lump, failed: frozenset[str]) -> Iterator[Rule]:
+    def _rules(self, server: Server, failed: frozenset[str]) -> Iterator[Rule]:
         """Every rule but room, in the order in which they explain an exclusion: the first one is named."""
         room = self.room
         yield Rule("is being drained", "are being drained", room.only(self._avoid))
         yield Rule("disabled", "disabled", room.mask("disabled", None, _disabled))
         yield Rule("down", "down", room.mask("closed", None, lambda host: not host.accepts))
         yield Rule("has failed already", "have failed already", room.only(failed))
-        for server in lump.servers:
-            yield from self._requirements(server)
-        for group, hosts in self.members.crowded(lump):
+        yield from self._requirements(server)
+        for group, hosts in self.members.crowded(server):
             text = f"full for anti-affinity group {group.name or group.id}"
             yield Rule(text, text, room.only(hosts), movable=True)
-        for group, homes in self.members.homes(lump):
+        for group, homes in self.members.homes(server):
             text = f"away from affinity group {group.name or group.id}"
             yield Rule(text, text, ~room.only(homes), movable=True)
 
@@ -132,11 +131,11 @@ class Candidates:
             text = "closed to it by an aggregate"
             yield Rule(text, text, room.only(shunned))
 
-    def _preferences(self, lump: Lump, need: Amounts, tight: bool) -> Iterator[Scores]:
+    def _preferences(self, server: Server, need: Amounts, tight: bool) -> Iterator[Scores]:
         zone = self._zone
         if zone is not None:
             yield self.room.mask("other zone", zone, lambda host: host.zone != zone).astype(np.float64)
-        wishes = self.members.wishes(lump)
+        wishes = self.members.wishes(server)
         if wishes:
             penalty = np.zeros(len(self.room.names))
             for host, amount in wishes.items():
@@ -151,12 +150,12 @@ class Candidates:
         yield self.room.inbound.astype(np.float64)
         yield fullness
 
-    def _none(self, lump: Lump, need: Amounts, failed: frozenset[str]) -> Choice:
+    def _none(self, server: Server, need: Amounts, failed: frozenset[str]) -> Choice:
         """Why nothing is left: each host is counted at the first rule that excludes it."""
         left = ~self.room.only([self._source] if self._source else [])
         hosts = int(left.sum())
         exclusions, crowded = [], False
-        for rule in self._rules(lump, failed):
+        for rule in self._rules(server, failed):
             hit = left & rule.excluded
             if number := int(hit.sum()):
                 exclusions.append(Exclusion(number, rule.one if number == 1 else rule.many))

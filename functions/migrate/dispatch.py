@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from functions.migrate.model import ACTIVE_MOVES, MOVES, Action, Dispatch, DrainPolicy, Move, MoveState
+from functions.migrate.model import ACTIVE_MOVES, MOVES, Dispatch, DrainPolicy, Move, MoveState
 from shared.fleet.snapshot import Group, Migration
 
 NO_GROUPS: Mapping[str, tuple[Group, ...]] = {}
@@ -32,7 +32,6 @@ def dispatch(
     """
     held = [move for move in moves if move.state is MoveState.HELD]
     load = _Load(policy, source, _occupants(moves, in_flight, source, groups_of))
-    leaders = _affinity(groups_of, (move for move in moves if _leads(move)))
     others_left = any(_pending(move) for move in moves if not move.put_last)
     start: list[Move] = []
     waiting: dict[str, str] = {}
@@ -40,10 +39,6 @@ def dispatch(
         groups = move.groups | {group.id for group in groups_of.get(move.server, ())}
         if why := _not_yet(move, policy, now, others_left) or load.refuses(move, groups):
             waiting[move.server] = why
-        elif move.action is Action.COLD_MIGRATE and leaders & _affinity(groups_of, [move]):
-            waiting[move.server] = (
-                "a running member of its affinity group goes first: Nova lets a stopped one only follow"
-            )
         else:
             start.append(move)
             load.add(_Occupant(move.server, True, move.to, groups))
@@ -124,16 +119,6 @@ def _not_yet(move: Move, policy: DrainPolicy, now: datetime, others_left: bool) 
     if move.put_last and others_left:
         return "it stalled before: put last, until the others are through"
     return ""
-
-
-def _affinity(groups_of: Mapping[str, tuple[Group, ...]], moves: Iterable[Move]) -> set[str]:
-    """The hard affinity groups of the moves."""
-    return {group.id for move in moves for group in groups_of.get(move.server, ()) if group.policy == "affinity"}
-
-
-def _leads(move: Move) -> bool:
-    """Whether stopped members of its affinity group should wait for the move; not for one that waits for all others."""
-    return _pending(move) and move.action is not Action.COLD_MIGRATE and not move.put_last
 
 
 def _pending(move: Move) -> bool:

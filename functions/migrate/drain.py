@@ -10,14 +10,14 @@ from typing import Any
 from functions.migrate import ending, rhythm, service
 from functions.migrate.cancel import cancel
 from functions.migrate.events import DrainPlanned, DrainRequested
-from functions.migrate.follow import follow
+from functions.migrate.follow import follow, set_aside
 from functions.migrate.model import Action, DrainPlan, MoveState
-from functions.migrate.moves import planned_steps
+from functions.migrate.moves import ServerMove, planned_steps
 from functions.migrate.nova import ComputeService, Nova
 from functions.migrate.plan import document, plan_drain
 from functions.migrate.retarget import retarget
 from functions.migrate.slice import Link, Slice
-from functions.migrate.stall import ask_abort, watch
+from functions.migrate.stall import Abort, ask_abort, watch
 from functions.migrate.start import start_moves
 from functions.migrate.summary import summarise
 from functions.migrate.verify import EVERY, LOOKED, verify
@@ -80,7 +80,7 @@ class Drain:
         """One slice: plan and take the host out of service at first, then follow and start moves, at last the proof."""
         try:
             slice = Slice(work, self._links.get(work.operation.cloud))
-            with slice.counting():
+            with slice.at_work():
                 return _advance(slice)
         except AnswerLost as error:
             raise Retry(str(error), after=2.0) from error
@@ -93,6 +93,10 @@ class Drain:
     def summary(self, operation: Operation, steps: Sequence[Step]) -> dict[str, Any]:
         """Servers moved, what is left and why, seconds, API requests."""
         return summarise(operation, steps, self._clock.now())
+
+
+DOWN_LOOKS = 2
+"""Looks at the services that must find a target down before a move into it is given up."""
 
 
 def _advance(slice: Slice) -> float | None:
@@ -187,7 +191,8 @@ def _move(slice: Slice) -> float | None:
     start_moves(slice)
     moves = list(slice.moves.values())
     if slice.active():
-        return rhythm.next_poll(moves, slice.now)
+        polls = work.memo["polls"] = work.memo.get("polls", 0) + 1
+        return rhythm.next_poll(moves, slice.now, max(1, slice.policy.per_source - 1), polls)
     if slice.unfinished():
         return rhythm.next_due(slice.unfinished(), slice.now, slice.work.operation.started_at or slice.now)
     return ending.prove_empty(slice)
@@ -211,10 +216,19 @@ def _hosts_died(slice: Slice) -> bool:
     closed = down | {name for name, each in services.items() if each.status != "enabled"}
     for move in slice.unfinished():
         if move.step.to in closed and move.state is MoveState.HELD:
-            slice.save(move.put(to=None))
-        elif move.step.to in down and move.state is MoveState.MOVING:
-            ask_abort(slice, move, f"its target {move.step.to} is down")
+            slice.later(move.put(to=None))
+        elif move.step.to in down and move.active:
+            _target_died(slice, move)
     return False
+
+
+def _target_died(slice: Slice, move: ServerMove) -> None:
+    """Abort what can be aborted. What does not end goes on when its target is back, and holds up no other till then."""
+    why = f"its target {move.step.to} went down in the middle of the move"
+    move.record.target_down += 1
+    slice.later(move)
+    if ask_abort(slice, move, why) is not Abort.LATER and move.record.target_down >= DOWN_LOOKS:
+        set_aside(slice, move, why, f"start nova-compute on {move.step.to}, which ends the move; then resume the drain")
 
 
 def _check(request: DrainRequested, host: Host, now: datetime) -> None:

@@ -54,14 +54,13 @@ def _forget_the_gone(slice: Slice, there: set[str]) -> None:
         if stayed and move.server not in there:
             move.record.way_out = ""
             move.put(MoveState.GONE, error="deleted or moved away by others during the drain", finished_at=slice.now)
-            slice.save(move, acts=[Act("server is gone", move.server)])
+            slice.later(move, acts=[Act("server is gone", move.server)])
 
 
 def _count_empty(slice: Slice, unconfirmed: set[str]) -> float | None:
     memo = slice.work.memo
     memo["empty_reads"] = memo.get("empty_reads", 0) + 1
     if memo["empty_reads"] < READS:
-        slice.save()
         return BETWEEN_READS
     moves = slice.moves.values()
     unwell = [move for move in moves if move.state in (MoveState.FAILED, MoveState.LEFT)]
@@ -85,7 +84,6 @@ def _wait_for(slice: Slice, since: str, limit: timedelta, what: str) -> float | 
         slice.end(OperationState.HALTED, f"{what}, for {limit.total_seconds() / 60:.0f} minutes now")
         return None
     slice.work.operation.note = f"waits: {what}"
-    slice.save()
     return AGAIN_SECONDS
 
 
@@ -120,7 +118,6 @@ def halt(slice: Slice, why: str) -> float | None:
     verify(slice, at_once=not slice.active())
     if slice.busy():
         slice.work.operation.note = why
-        slice.save()
         return wind_down(slice.moves.values(), slice.now)
     slice.end(OperationState.HALTED, why)
     return None
@@ -148,7 +145,7 @@ def begin_again(slice: Slice) -> None:
         record.failed_targets, record.stalls, record.put_last, record.conflicts = [], 0, False, 0
         record.way_out = ""
         move.put(MoveState.HELD, action=Action.WAIT, to=None, attempts=0, not_before=None)
-        slice.save(move.put(error=None, finished_at=None), acts=[Act("try server again", move.server)])
+        slice.later(move.put(error=None, finished_at=None), acts=[Act("try server again", move.server)])
     memo = slice.work.memo
     if slice.policy.deadline is not None and slice.now >= slice.policy.deadline:
         memo["deadline_lifted"] = True
@@ -156,7 +153,6 @@ def begin_again(slice: Slice) -> None:
     for key in ("leaving_since", "touching_since", "services_at"):
         memo.pop(key, None)
     memo["empty_reads"] = 0
-    slice.save()
 
 
 def _names(moves: list[ServerMove]) -> str:

@@ -55,7 +55,7 @@ def fail(slice: Slice, move: ServerMove, why: str) -> None:
     move.forget_request()
     wait = BACK_OFF * 2 ** max(0, step.attempts - 1)
     move.put(MoveState.HELD, to=None, error=why, not_before=slice.now + timedelta(seconds=wait))
-    slice.save(move, acts=[Act("move failed", move.server, after={"error": why, "attempt": step.attempts})])
+    slice.later(move, acts=[Act("move failed", move.server, after={"error": why, "attempt": step.attempts})])
 
 
 def set_aside(slice: Slice, move: ServerMove, why: str, way_out: str = "") -> None:
@@ -63,7 +63,7 @@ def set_aside(slice: Slice, move: ServerMove, why: str, way_out: str = "") -> No
     move.forget_request()
     move.record.way_out = way_out or "resume the drain, which tries it again, or move it by hand"
     move.put(MoveState.FAILED, error=why, finished_at=slice.now)
-    slice.save(move, acts=[Act("set server aside", move.server, after={"error": why, "attempt": move.step.attempts})])
+    slice.later(move, acts=[Act("set server aside", move.server, after={"error": why, "attempt": move.step.attempts})])
 
 
 def _take_over(slice: Slice, move: ServerMove, row: Migration) -> None:
@@ -73,7 +73,7 @@ def _take_over(slice: Slice, move: ServerMove, row: Migration) -> None:
         return
     record.migration, record.migration_id = row.uuid, row.id
     state = MoveState.MOVING if move.state is MoveState.SUBMITTING else move.state
-    slice.save(move.put(state, to=row.target or step.to))
+    slice.later(move.put(state, to=row.target or step.to))
 
 
 def _follow_up(slice: Slice, move: ServerMove, seen: Sight, row: Migration) -> None:
@@ -95,7 +95,7 @@ def _leave_to_owner(slice: Slice, move: ServerMove, row: Migration) -> None:
     move.record.way_out = "its owner confirms or reverts the resize; then resume the drain"
     why = f"its owner has resized it, to {row.target}, and has neither confirmed nor reverted it"
     move.put(MoveState.LEFT, error=why, finished_at=slice.now)
-    slice.save(move, acts=[Act("leave server", move.server, after={"reason": why})])
+    slice.later(move, acts=[Act("leave server", move.server, after={"reason": why})])
 
 
 def _confirm(slice: Slice, move: ServerMove) -> None:
@@ -109,7 +109,7 @@ def _confirm(slice: Slice, move: ServerMove) -> None:
         slice.nova.confirm_resize(move.server)
     except (Refused, Retry, AnswerLost) as error:
         # Somebody else may have confirmed it, or Nova is busy: the next look at the migration tells.
-        slice.save(move.put(error=str(error)))
+        slice.later(move.put(error=str(error)))
 
 
 def arrived(slice: Slice, move: ServerMove, row: Migration | None = None) -> None:
@@ -119,7 +119,7 @@ def arrived(slice: Slice, move: ServerMove, row: Migration | None = None) -> Non
     if row is not None:
         record.arrived_by = row.updated
         record.seconds_taken = (row.updated - row.created).total_seconds()
-    slice.save(move.put(MoveState.ARRIVED))
+    slice.later(move.put(MoveState.ARRIVED))
 
 
 def _cancelled(slice: Slice, move: ServerMove) -> None:
@@ -129,14 +129,14 @@ def _cancelled(slice: Slice, move: ServerMove) -> None:
     if slice.work.cancelled:
         move.forget_request()
         move.put(MoveState.LEFT, error="aborted: the drain was cancelled", finished_at=slice.now)
-        slice.save(move, acts=[Act("move aborted", move.server, after={"why": why})])
+        slice.later(move, acts=[Act("move aborted", move.server, after={"why": why})])
     elif record.stalls >= MAX_STALLS:
         set_aside(slice, move, why, "drain it with --on-stall force-complete, or move it when it is less busy")
     elif record.put_last and why and move.step.attempts <= slice.policy.max_attempts:
         if move.step.to:
             record.failed_targets = [*record.failed_targets, move.step.to]
         move.forget_request()
-        slice.save(
+        slice.later(
             move.put(MoveState.HELD, to=None, error=why), acts=[Act("move aborted", move.server, after={"why": why})]
         )
     else:
@@ -175,7 +175,7 @@ def _judge_untraced(slice: Slice, move: ServerMove, server: Server | None) -> No
     elif move.state is MoveState.SUBMITTING and server.task_state is None:
         # The request was never carried out: the try does not count.
         move.forget_request()
-        slice.save(move.put(MoveState.HELD, attempts=max(0, move.step.attempts - 1)))
+        slice.later(move.put(MoveState.HELD, attempts=max(0, move.step.attempts - 1)))
     elif _since(slice, move) >= LOST:
         task = f", its task_state is {server.task_state}" if server.task_state else ""
         fail(slice, move, f"Nova accepted the request and no migration came of it{task}")
@@ -192,7 +192,7 @@ def _see_others(slice: Slice, move: ServerMove) -> None:
         # Moved away by hand, it seems. A fresh look decides; this migration is not looked at again.
         move.record.known.append(row.uuid)
         slice.link.forget_fleet()
-        slice.save(move.put(action=Action.WAIT, to=None, not_before=None))
+        slice.later(move.put(action=Action.WAIT, to=None, not_before=None))
 
 
 def _adopt(slice: Slice, move: ServerMove, row: Migration) -> None:
@@ -202,4 +202,4 @@ def _adopt(slice: Slice, move: ServerMove, row: Migration) -> None:
     record.adopted, record.migration, record.migration_id = True, row.uuid, row.id
     move.put(MoveState.MOVING, to=row.target, error=None, not_before=None)
     move.put(action=ACTION_OF.get(row.kind, Action.COLD_MIGRATE), started_at=move.step.started_at or slice.now)
-    slice.save(move, acts=[Act("adopt migration", move.server, after={"migration": row.uuid, "to": row.target})])
+    slice.later(move, acts=[Act("adopt migration", move.server, after={"migration": row.uuid, "to": row.target})])

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from functions.migrate.affinity import others_of
 from functions.migrate.obstacles import GONE
-from functions.migrate.room import Lump
-from shared.fleet.snapshot import Fleet, Group
+from shared.fleet.snapshot import Fleet, Group, Server
 
 Places = dict[str, set[str]]
 """Members by host."""
@@ -20,27 +20,24 @@ Places = dict[str, set[str]]
 class Membership:
     """The members of server groups by host, kept up to date with what a plan places."""
 
-    def __init__(self, fleet: Fleet, source: str | None, planned: Mapping[str, str]) -> None:
+    def __init__(self, fleet: Fleet, planned: Mapping[str, str]) -> None:
         self._fleet = fleet
-        self._source = source
         in_flight = (migration for migration in fleet.migrations if migration.in_flight)
         self._going = dict(planned)
         self._going.update({migration.server: migration.target for migration in in_flight if migration.target})
         self._places: dict[str, Places] = {}
 
-    def put(self, lump: Lump, host: str) -> None:
-        """The servers will be on the host."""
-        for server in lump.servers:
-            self._going[server.id] = host
-            for group in self._fleet.groups_of.get(server.id, ()):
-                self.places(group).setdefault(host, set()).add(server.id)
+    def put(self, server: Server, host: str) -> None:
+        """The server will be on the host."""
+        self._going[server.id] = host
+        for group in self._fleet.groups_of.get(server.id, ()):
+            self.places(group).setdefault(host, set()).add(server.id)
 
-    def take(self, lump: Lump, host: str) -> None:
+    def take(self, server: Server, host: str) -> None:
         """Undo `put`."""
-        for server in lump.servers:
-            del self._going[server.id]
-            for group in self._fleet.groups_of.get(server.id, ()):
-                self.places(group)[host].discard(server.id)
+        del self._going[server.id]
+        for group in self._fleet.groups_of.get(server.id, ()):
+            self.places(group)[host].discard(server.id)
 
     def places(self, group: Group) -> Places:
         """Every host that a member is on, is in flight to, or is planned for."""
@@ -55,48 +52,32 @@ class Membership:
                         places.setdefault(host, set()).add(member)
         return self._places[group.id]
 
-    def crowded(self, lump: Lump) -> Iterator[tuple[Group, set[str]]]:
-        """Each anti-affinity group of the lump, with the hosts that may not have it on top."""
-        for group, movers in self._groups(lump, "anti-affinity"):
-            if len(movers) > group.max_per_host:
-                yield group, set(self._fleet.hosts)
-            else:
-                there = self.places(group).items()
-                yield group, {host for host, members in there if len(members | movers) > group.max_per_host}
+    def crowded(self, server: Server) -> Iterator[tuple[Group, set[str]]]:
+        """Each anti-affinity group of the server, with the hosts that may not have it on top."""
+        for group in self._groups(server, "anti-affinity"):
+            there = self.places(group).items()
+            yield group, {host for host, members in there if len(members | {server.id}) > group.max_per_host}
 
-    def homes(self, lump: Lump) -> Iterator[tuple[Group, set[str]]]:
-        """Each affinity group of the lump whose other members have a home, with the hosts of those.
+    def homes(self, server: Server) -> Iterator[tuple[Group, set[str]]]:
+        """Each affinity group of the server that has members elsewhere, with the hosts of those.
 
-        Members that are still on the source have none yet: they will follow.
+        Where a member is only bound for, Nova does not let another follow before it has arrived.
         """
-        for group, movers in self._groups(lump, "affinity"):
-            hosts = set()
-            for member in group.members - movers:
-                server = self._fleet.servers.get(member)
-                if server is None or server.status in GONE:
-                    continue
-                host = self._going.get(member, server.host)
-                if host not in (None, self._source):
-                    hosts.add(host)
-            if hosts:
+        for group in self._groups(server, "affinity"):
+            hosts = {other.host for other in others_of(self._fleet, group, server) if other.host}
+            if hosts := hosts - {server.host}:
                 yield group, hosts
 
-    def wishes(self, lump: Lump) -> dict[str, int]:
-        """By host, how many members the soft groups of the lump want far away, less those they want near."""
+    def wishes(self, server: Server) -> dict[str, int]:
+        """By host, how many members the soft groups of the server want far away, less those they want near."""
         minds: dict[str, int] = {}
         for policy, weight in (("soft-anti-affinity", 1), ("soft-affinity", -1)):
-            for group, movers in self._groups(lump, policy):
+            for group in self._groups(server, policy):
                 for host, members in self.places(group).items():
-                    minds[host] = minds.get(host, 0) + weight * len(members - movers)
+                    minds[host] = minds.get(host, 0) + weight * len(members - {server.id})
         return minds
 
-    def _groups(self, lump: Lump, policy: str) -> Iterator[tuple[Group, set[str]]]:
-        """The lump's groups of this policy, each with its members in the lump."""
-        seen = {
-            group.id: group
-            for server in lump.servers
-            for group in self._fleet.groups_of.get(server.id, ())
-            if group.policy == policy
-        }
-        for name in sorted(seen):
-            yield seen[name], set(lump.ids & seen[name].members)
+    def _groups(self, server: Server, policy: str) -> Iterator[Group]:
+        """The server's groups of this policy."""
+        groups = self._fleet.groups_of.get(server.id, ())
+        return iter(sorted((group for group in groups if group.policy == policy), key=lambda group: group.id))

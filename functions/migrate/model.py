@@ -66,6 +66,8 @@ class Verdict:
     """In the operator's words; empty when there is nothing to explain."""
     way_out: str = ""
     """The cheapest thing that a person can do about it."""
+    force: bool = False
+    """Whether the move has to be asked for past Nova's scheduler, which would refuse it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ class PlannedServer:
     way_out: str
     seconds: float
     """Forecast of the move alone."""
+    force: bool = False
+    """As in `Verdict`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ class MoveRecord(BaseModel):
     way_out: str = ""
     """What a person can do about it, when it cannot be moved."""
     groups: list[str] = []
+    force: bool = False
+    """It is asked for past Nova's scheduler, as `Verdict.force` says."""
     known: list[str] = []
     """Uuids of the server's migrations that were there before our last request: none of them is its result."""
     migration: str | None = None
@@ -57,6 +59,8 @@ class MoveRecord(BaseModel):
     abort_asked_at: datetime | None = None
     abort_refused: bool = False
     """Nova would not abort it: it is followed to its end."""
+    target_down: int = 0
+    """Looks that found its target down while it was under way."""
     stalls: int = 0
     least_memory: int | None = None
     """The least bytes of memory that were left to copy, so far."""
@@ -132,7 +136,7 @@ class ServerMove:
         record.migration = record.migration_id = record.submitted_at = None
         record.arrived_at = record.arrived_by = record.looked_at = record.confirmed_at = None
         record.aborting, record.abort_asked_at, record.abort_refused = "", None, False
-        record.adopted = False
+        record.adopted, record.target_down = False, 0
         record.least_memory, record.stale_polls = None, 0
 
 
@@ -150,6 +154,7 @@ def _planned_step(line: PlannedServer, fleet: Fleet, now: datetime) -> Step:
         memory_mb=server.memory_mb,
         way_out=line.way_out,
         groups=[group.id for group in fleet.groups_of.get(line.id, ())],
+        force=line.force,
     )
     move.put(to=line.to)
     if line.action in (Action.CANNOT, Action.LEAVE):

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 KEEPS_STATUS = (2, 94)
 """The last microversion in which an evacuated server comes back running if it ran; from 2.95 on it stays stopped."""
 
+FORCES = (2, 67)
+"""The last microversion in which Nova can be told to move a server past its scheduler."""
+
 MOVING = frozenset({"live-migration", "migrate", "evacuate"})
 """Names of the instance actions that move a server."""
 
@@ -120,17 +123,25 @@ class Nova:
 
     # -- moves ------------------------------------------------------------------------------------------------
 
-    def live_migrate(self, server: str, to: str) -> None:
+    def live_migrate(self, server: str, to: str, *, force: bool = False) -> None:
         """Move a server while it runs. Nova answers 202 before it has looked for anything.
 
         At once the server's task_state is `migrating`; the row in os-migrations comes a moment later. What goes wrong
         from then on is seen only there: `error` with no target when the scheduler or the pre-check refuses the named
         host, `failed` when the copy fails; the server is then ACTIVE where it was.
 
+        With `force` the scheduler is not asked (API reference, "force" of os-migrateLive, 2.30 to 2.67). Placement and
+        the target's own checks still look for room; zone, aggregates, traits and whether the target is enabled nobody
+        looks at any more: that is left to whoever has chosen it.
+
         Raises:
             Refused: 409, the server is neither ACTIVE nor PAUSED, or a task is under way; 400, no such host.
         """
-        self._act(server, {"os-migrateLive": {"host": to, "block_migration": "auto"}})
+        request = {"host": to, "block_migration": "auto"}
+        if force:
+            self._act(server, {"os-migrateLive": request | {"force": True}}, at_most=FORCES)
+        else:
+            self._act(server, {"os-migrateLive": request})
 
     def cold_migrate(self, server: str, to: str) -> None:
         """Move a server while it is stopped. Nova itself stops one that runs, and starts it again on the target.
@@ -152,17 +163,21 @@ class Nova:
         """
         self._act(server, {"confirmResize": None})
 
-    def evacuate(self, server: str, to: str) -> None:
+    def evacuate(self, server: str, to: str, *, force: bool = False) -> None:
         """Build a server of a dead host again on another. It comes back in the status that it had (2.94 at most).
 
         The migration ends in `done`, and becomes `completed` when the dead host's nova-compute starts again. If the
-        scheduler refuses the named host, the migration ends in `error` and the server's status is ERROR.
+        scheduler refuses the named host, the migration ends in `error` and the server's status is ERROR. `force` as in
+        `live_migrate`.
 
         Raises:
             Refused: 400, the source still counts as up: it must be down or forced down; 404, no such host; 409, the
                 server is none of ACTIVE, SHUTOFF and ERROR, or a task is under way.
         """
-        self._act(server, {"evacuate": {"host": to}}, at_most=KEEPS_STATUS)
+        if force:
+            self._act(server, {"evacuate": {"host": to, "force": True}}, at_most=FORCES)
+        else:
+            self._act(server, {"evacuate": {"host": to}}, at_most=KEEPS_STATUS)
 
     def start(self, server: str) -> None:
         """Start a server that is SHUTOFF.

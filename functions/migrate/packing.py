@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from functions.migrate.candidates import Candidates
-from functions.migrate.room import Lump
-from functions.migrate.targets import Choice, Packing
+from functions.migrate.targets import Packing
 from shared.fleet.snapshot import Fleet, Server
 
 REPAIRS = 400
@@ -27,112 +26,110 @@ def pack(
     packing is NP-hard, so that a full cloud may have a solution which this does not find: it then says what is missing.
     """
     candidates = Candidates(fleet, source, servers, avoid=avoid, planned=planned)
-    lumps = _hardest_first(candidates, _lumps(fleet, servers))
-    placed, refused = _Attempt(candidates, tight=False).run(lumps)
+    ordered = _hardest_first(candidates, servers)
+    balanced = _Attempt(candidates, tight=False)
+    refused = balanced.run(ordered)
+    targets = balanced.targets
     if refused:
-        _clear(candidates, placed)
-        tight_placed, tight_refused = _Attempt(candidates, tight=True).run(lumps)
-        if _number(tight_refused) < _number(refused):
-            placed, refused = tight_placed, tight_refused
+        balanced.undo()
+        tight = _Attempt(candidates, tight=True)
+        tight_refused = tight.run(ordered)
+        if len(tight_refused) < len(refused):
+            refused, targets = tight_refused, tight.targets
         else:
-            _clear(candidates, tight_placed)
-            for lump, host in placed.items():
-                candidates.place(lump, host)
-    targets = {server.id: host for lump, host in placed.items() for server in lump.servers}
-    reasons = {lump: candidates.choose(lump) for lump in refused}
-    choices = {server.id: reasons[lump] for lump in refused for server in lump.servers}
-    return Packing(targets, choices, _missing(candidates, reasons))
+            tight.undo()
+            balanced.redo()
+    choices = {server.id: candidates.choose(server) for server in refused}
+    return Packing(targets, choices, _missing(candidates, refused))
 
 
 class _Attempt:
-    """One way through all the lumps."""
+    """One way through all the servers."""
 
     def __init__(self, candidates: Candidates, tight: bool) -> None:
         self._candidates = candidates
         self._tight = tight
         self._repairs = REPAIRS
-        self._placed: dict[Lump, str] = {}
+        self._placed: dict[str, tuple[Server, str]] = {}
+        """By id: the server and its target."""
 
-    def run(self, lumps: Iterable[Lump]) -> tuple[dict[Lump, str], list[Lump]]:
-        """The placed lumps with their hosts, and those that found none."""
-        refused = [lump for lump in lumps if not self._fit(lump, repair=True)]
+    @property
+    def targets(self) -> dict[str, str]:
+        """By id of the servers that have one."""
+        return {name: host for name, (_, host) in self._placed.items()}
+
+    def run(self, servers: Iterable[Server]) -> list[Server]:
+        """Place the servers; gives those that found no host."""
+        refused = [server for server in servers if not self._fit(server, repair=True)]
         # A repair may have made room for one that was refused before it.
-        return self._placed, [lump for lump in refused if not self._fit(lump, repair=False)]
+        return [server for server in refused if not self._fit(server, repair=False)]
 
-    def _fit(self, lump: Lump, repair: bool) -> bool:
-        choice = self._candidates.choose(lump, tight=self._tight)
+    def undo(self) -> None:
+        """Take all that is placed away again."""
+        for server, host in self._placed.values():
+            self._candidates.remove(server, host)
+
+    def redo(self) -> None:
+        """After `undo`: put all of it back."""
+        for server, host in self._placed.values():
+            self._candidates.place(server, host)
+
+    def _fit(self, server: Server, repair: bool) -> bool:
+        choice = self._candidates.choose(server, tight=self._tight)
         if choice.host is None:
-            return repair and choice.crowded and self._repair(lump)
-        self._place(lump, choice.host)
+            return repair and choice.crowded and self._repair(server)
+        self._place(server, choice.host)
         return True
 
-    def _place(self, lump: Lump, host: str) -> None:
-        self._candidates.place(lump, host)
-        self._placed[lump] = host
+    def _place(self, server: Server, host: str) -> None:
+        self._candidates.place(server, host)
+        self._placed[server.id] = (server, host)
 
-    def _repair(self, lump: Lump) -> bool:
-        """Give the lump the host of one that is placed already and fits elsewhere; the smallest are tried first."""
-        for other in sorted(self._placed, key=_size):
+    def _remove(self, server: Server) -> str:
+        _, host = self._placed.pop(server.id)
+        self._candidates.remove(server, host)
+        return host
+
+    def _repair(self, server: Server) -> bool:
+        """Give the server the host of one that is placed already and fits elsewhere; the smallest are tried first."""
+        for other in sorted((placed for placed, _ in self._placed.values()), key=_size):
             if self._repairs == 0:
                 return False
             self._repairs -= 1
-            host = self._placed.pop(other)
-            self._candidates.remove(other, host)
-            if self._candidates.choose(lump, only=host).host is not None:
-                self._place(lump, host)
+            host = self._remove(other)
+            if self._candidates.choose(server, only=host).host is not None:
+                self._place(server, host)
                 elsewhere = self._candidates.choose(other, tight=self._tight).host
                 if elsewhere is not None:
                     self._place(other, elsewhere)
                     return True
-                del self._placed[lump]
-                self._candidates.remove(lump, host)
+                self._remove(server)
             self._place(other, host)
         return False
 
 
-def _lumps(fleet: Fleet, servers: Sequence[Server]) -> list[Lump]:
-    """The servers, those joined that an affinity group (or a chain of them) keeps together."""
-    lump_of = {server.id: [server] for server in servers}
-    for group in fleet.groups.values():
-        if group.policy != "affinity":
-            continue
-        joined: list[Server] = []
-        for member in sorted(group.members & lump_of.keys()):
-            if lump_of[member] is not joined:
-                joined.extend(lump_of[member])
-                for server in lump_of[member]:
-                    lump_of[server.id] = joined
-    unique = {id(lump): lump for lump in lump_of.values()}
-    return [Lump(tuple(lump)) for lump in unique.values()]
-
-
-def _hardest_first(candidates: Candidates, lumps: list[Lump]) -> list[Lump]:
+def _hardest_first(candidates: Candidates, servers: Iterable[Server]) -> list[Server]:
     """Fewest hosts to choose from first, then the largest."""
-    size = {lump: _size(lump) for lump in lumps}
-    return sorted(lumps, key=lambda lump: (candidates.count(lump), -size[lump][0], -size[lump][1], lump.servers[0].id))
+
+    def hardness(server: Server) -> tuple[int, int, int, str]:
+        memory, cpus = _size(server)
+        return candidates.count(server), -memory, -cpus, server.id
+
+    return sorted(servers, key=hardness)
 
 
-def _size(lump: Lump) -> tuple[int, int]:
-    return lump.uses.get("MEMORY_MB", 0), lump.uses.get("VCPU", 0) + lump.uses.get("PCPU", 0)
+def _size(server: Server) -> tuple[int, int]:
+    return server.memory_mb, server.uses.get("VCPU", 0) + server.uses.get("PCPU", 0)
 
 
-def _number(lumps: Iterable[Lump]) -> int:
-    return sum(len(lump.servers) for lump in lumps)
-
-
-def _clear(candidates: Candidates, placed: Mapping[Lump, str]) -> None:
-    for lump, host in placed.items():
-        candidates.remove(lump, host)
-
-
-def _missing(candidates: Candidates, refused: Mapping[Lump, Choice]) -> dict[str, int]:
+def _missing(candidates: Candidates, refused: Iterable[Server]) -> dict[str, int]:
     """What the refused lack together: each is put on its best host, so that the next one finds it taken."""
     missing: dict[str, int] = {}
-    for lump in refused:
-        choice = candidates.choose(lump)
+    for server in refused:
+        choice = candidates.choose(server)
         if choice.best is None:
             continue
         for kind, amount in choice.missing.items():
             missing[kind] = missing.get(kind, 0) + amount
-        candidates.place(lump, choice.best)
+        candidates.place(server, choice.best)
     return missing

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from functions.migrate.affinity import verdict_of
 from functions.migrate.explain import amounts
 from functions.migrate.forecast import DEFAULT_PACE, Pace, makespan
 from functions.migrate.model import MOVES, Action, DrainPlan, DrainPolicy, PlannedServer, Shortfall, Verdict
-from functions.migrate.obstacles import GONE, is_dead, judge
+from functions.migrate.obstacles import is_dead
 from functions.migrate.targets import NOWHERE, Choice, Packing
 from shared.errors import Rejected
 from shared.fleet.snapshot import Fleet, Host, Migration, Server
@@ -57,11 +58,10 @@ def plan_drain(
     flights = {one.server: one for one in fleet.migrations if one.in_flight and one.server in servers}
     adopted = {name: one for name, one in flights.items() if _takes_away(one, fleet.hosts[host])}
     verdicts = {
-        name: _judge(server, fleet.hosts[host], policy, flights.get(name))
+        name: _verdict(fleet, server, policy, flights.get(name))
         for name, server in servers.items()
         if name not in adopted
     }
-    verdicts = _keep_together(fleet, servers, _hold_stopped(fleet, verdicts))
     packing = _pack(fleet, host, verdicts, avoid=avoid, planned=planned)
     verdicts |= {name: _no_target(choice) for name, choice in packing.refused.items()}
     verdicts |= {name: _adopt(migration) for name, migration in adopted.items()}
@@ -108,10 +108,10 @@ def _takes_away(migration: Migration, host: Host) -> bool:
     return not is_dead(host) or migration.kind == "evacuation"
 
 
-def _judge(server: Server, host: Host, policy: DrainPolicy, flight: Migration | None) -> Verdict:
+def _verdict(fleet: Fleet, server: Server, policy: DrainPolicy, flight: Migration | None) -> Verdict:
     """The server's verdict; one that has just arrived waits until its migration is through (ACTIVE comes before)."""
-    if flight is None or is_dead(host):
-        return judge(server, host, policy)
+    if flight is None or is_dead(fleet.hosts[server.host or ""]):
+        return verdict_of(fleet, server, policy)
     where = f"to {flight.target} is not through yet" if flight.target else "has no target yet"
     return Verdict(Action.WAIT, f"its migration {where}", "wait: it is looked at again")
 
@@ -132,48 +132,6 @@ def _adopt(migration: Migration) -> Verdict:
     return Verdict(ACTION_OF[migration.kind], f"already migrating to {migration.target}: it is adopted")
 
 
-def _hold_stopped(fleet: Fleet, verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:
-    """Stopped members of a hard affinity group can only follow: Nova lets no scheduled move leave the group's hosts.
-
-    `ServerGroupAffinityFilter` counts the server itself among the group's hosts, so that a target passes only when a
-    member is there already. A live migration gets around it with `force` (before microversion 2.68), a cold one never.
-    """
-    held = dict(verdicts)
-    for group in fleet.groups.values():
-        movers = [member for member in sorted(group.members & held.keys()) if held[member].action in MOVES]
-        if group.policy != "affinity" or any(held[member].action is not Action.COLD_MIGRATE for member in movers):
-            continue
-        others = (fleet.servers[member] for member in group.members & fleet.servers.keys() - verdicts.keys())
-        if all(other.status in GONE for other in others):
-            reason = f"stopped, in affinity group {group.name or group.id}: Nova lets no stopped member leave first"
-            way_out = "start one member, which then moves live so that the others can follow; or delete the group"
-            held |= {member: Verdict(Action.CANNOT, reason, way_out) for member in movers}
-    return held
-
-
-def _keep_together(fleet: Fleet, servers: Mapping[str, Server], verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:
-    """Members of a hard affinity group move together or not at all: whoever stays keeps the others."""
-    kept = dict(verdicts)
-    hard = [group for group in fleet.groups.values() if group.policy == "affinity"]
-    groups = [group for group in hard if not group.members.isdisjoint(kept)]
-    changed = True
-    while changed:  # a chain of groups is walked link by link; each round keeps at least one more server
-        changed = False
-        for group in groups:
-            here = sorted(member for member in group.members if member in kept)
-            stays = [member for member in here if kept[member].action in (Action.CANNOT, Action.WAIT)]
-            movers = [member for member in here if kept[member].action in MOVES]
-            for member in movers if stays else ():
-                kept[member] = _kept_by(servers[stays[0]], kept[stays[0]], group.name or group.id)
-                changed = True
-    return kept
-
-
-def _kept_by(server: Server, verdict: Verdict, group: str) -> Verdict:
-    way_out = f"{server.name}: {verdict.way_out}"
-    return Verdict(verdict.action, f"affinity group {group} stays together, and {server.name} stays here", way_out)
-
-
 def _no_target(choice: Choice) -> Verdict:
     return Verdict(Action.CANNOT, f"no host can take it: {choice.reason}", choice.way_out)
 
@@ -187,6 +145,7 @@ def _line(server: Server, verdict: Verdict, target: str | None, pace: Pace) -> P
         reason=verdict.reason,
         way_out=verdict.way_out,
         seconds=pace.seconds(server, verdict.action),
+        force=verdict.force,
     )
 
 

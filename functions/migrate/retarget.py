@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from functions.migrate.affinity import verdict_of
 from functions.migrate.follow import arrived, set_aside
 from functions.migrate.forecast import DEFAULT_PACE
 from functions.migrate.model import MOVES, Action, MoveState, Verdict
 from functions.migrate.moves import ServerMove, status_at_rest
-from functions.migrate.obstacles import judge
 from functions.migrate.slice import Slice
 from functions.migrate.targets import choose
 from shared.fleet.snapshot import Fleet, Server
@@ -57,7 +57,7 @@ def _decide(slice: Slice, fleet: Fleet, move: ServerMove) -> None:
     if server is None or server.host != slice.host:
         arrived(slice, move)  # gone or moved away by others: its verification tells
         return
-    verdict = judge(server, fleet.hosts[slice.host], slice.policy)
+    verdict = verdict_of(fleet, server, slice.policy)
     if verdict.action in MOVES:
         _choose(slice, fleet, move, server, verdict)
     elif verdict.action is Action.WAIT:
@@ -81,9 +81,10 @@ def _choose(slice: Slice, fleet: Fleet, move: ServerMove, server: Server, verdic
     if server.status != "ERROR":  # an evacuation that was refused leaves it so
         record.before = status_at_rest(server)
     record.seconds = DEFAULT_PACE.seconds(server, verdict.action)
+    record.force = verdict.force
     record.groups = [group.id for group in fleet.groups_of.get(server.id, ())]
     slice.remember_groups(fleet.groups_of.get(server.id, ()))
-    slice.save(move.put(action=verdict.action, to=choice.host, not_before=None))
+    slice.later(move.put(action=verdict.action, to=choice.host, not_before=None))
 
 
 def _no_target(slice: Slice, move: ServerMove, reason: str, way_out: str) -> None:
@@ -93,7 +94,7 @@ def _no_target(slice: Slice, move: ServerMove, reason: str, way_out: str) -> Non
     if move.step.attempts >= slice.policy.max_attempts:
         set_aside(slice, move, why, way_out)
     else:
-        slice.save(move.put(error=why, not_before=slice.now + timedelta(seconds=AGAIN_SECONDS)))
+        slice.later(move.put(error=why, not_before=slice.now + timedelta(seconds=AGAIN_SECONDS)))
 
 
 def _wait_for_others(slice: Slice, move: ServerMove, verdict: Verdict) -> None:
@@ -108,11 +109,11 @@ def _wait_for_others(slice: Slice, move: ServerMove, verdict: Verdict) -> None:
     after = AGAIN_SECONDS * 2 ** min(record.waits, MOST_DOUBLINGS)
     record.waits += 1
     move.put(action=Action.WAIT, to=None, error=verdict.reason)
-    slice.save(move.put(not_before=slice.now + timedelta(seconds=after)))
+    slice.later(move.put(not_before=slice.now + timedelta(seconds=after)))
 
 
 def _leave(slice: Slice, move: ServerMove, verdict: Verdict) -> None:
     move.record.way_out = verdict.way_out
     move.record.waits, move.record.waiting_since = 0, None
     move.put(MoveState.LEFT, action=verdict.action, to=None, error=verdict.reason, finished_at=slice.now)
-    slice.save(move, acts=[Act("leave server", move.server, after={"reason": verdict.reason})])
+    slice.later(move, acts=[Act("leave server", move.server, after={"reason": verdict.reason})])

@@ -6,13 +6,11 @@ numpy costs 0.2 s and 20 MB to import: only modules that need the matrix import 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from shared.fleet.snapshot import Fleet, Host, Resources, Server
+from shared.fleet.snapshot import Fleet, Host, Resources
 
 Amounts = npt.NDArray[np.int64]
 """Either one row of amounts (one column a resource class), or one row a host."""
@@ -20,27 +18,6 @@ Mask = npt.NDArray[np.bool_]
 """One truth a host, in the order of `Room.names`."""
 Scores = npt.NDArray[np.float64]
 """One number a host, in the order of `Room.names`."""
-
-
-@dataclass(frozen=True, eq=False)
-class Lump:
-    """Servers that go to one host together: mostly one, or the members of an affinity group."""
-
-    servers: tuple[Server, ...]
-
-    @cached_property
-    def uses(self) -> dict[str, int]:
-        """What they use together, by resource class."""
-        amounts: dict[str, int] = {}
-        for server in self.servers:
-            for kind, amount in server.uses.items():
-                amounts[kind] = amounts.get(kind, 0) + amount
-        return amounts
-
-    @cached_property
-    def ids(self) -> frozenset[str]:
-        """The servers' ids."""
-        return frozenset(server.id for server in self.servers)
 
 
 class Room:
@@ -76,15 +53,15 @@ class Room:
         """`amounts` as one row of the matrix."""
         return np.array([amounts.get(kind, 0) for kind in self.kinds], dtype=np.int64)
 
-    def put(self, lump: Lump, host: str) -> None:
-        """Let the lump use the host."""
-        self._used[self.index[host]] += self.row(lump.uses)
-        self.inbound[self.index[host]] += len(lump.servers)
+    def put(self, uses: Resources, host: str) -> None:
+        """Let a server that uses so much be on the host."""
+        self._used[self.index[host]] += self.row(uses)
+        self.inbound[self.index[host]] += 1
 
-    def take(self, lump: Lump, host: str) -> None:
+    def take(self, uses: Resources, host: str) -> None:
         """Undo `put`."""
-        self._used[self.index[host]] -= self.row(lump.uses)
-        self.inbound[self.index[host]] -= len(lump.servers)
+        self._used[self.index[host]] -= self.row(uses)
+        self.inbound[self.index[host]] -= 1
 
     def missing(self, need: Amounts) -> Amounts:
         """How much every host lacks of every class; 0 where it fits, and for classes that are not asked for."""

@@ -107,6 +107,8 @@ class Slice:
         if work.memo.get("deadline_lifted"):
             self.lift_deadline()
         self.moves = {subject: ServerMove(step) for subject, step in work.steps.items()}
+        self._unsaved: dict[str, ServerMove] = {}
+        self._unsaved_acts: list[Act] = []
         self._begun = work.clock.monotonic()
         self._asked = link.cloud.requests.copy()
         self._written = Counter(work.memo.get("requests", {}))
@@ -133,8 +135,12 @@ class Slice:
         return found
 
     def flying(self) -> list[Migration]:
-        """What is in flight in the cloud, and what other drains have asked for and Nova does not show yet."""
-        rows = in_flight(self.rows)
+        """What is in flight in the cloud, and what other drains have asked for and Nova does not show yet.
+
+        A move that was set aside and hangs in Nova all the same holds up nothing any more.
+        """
+        aside = {server for server, move in self.moves.items() if move.state is MoveState.FAILED}
+        rows = [row for row in in_flight(self.rows) if row.server not in aside]
         seen = {row.server for row in rows}
         unseen = [step for step in self.work.other_steps(ACTIVE_MOVES) if step.subject not in seen]
         return rows + [
@@ -169,24 +175,35 @@ class Slice:
     def groups_of(self) -> Mapping[str, tuple[Group, ...]]:
         """The server groups of the host's servers, by member, as they were when the servers were first seen."""
         found: defaultdict[str, list[Group]] = defaultdict(list)
-        for name, known in self.work.memo.get("groups", {}).items():
-            group = Group(name, known["policy"], frozenset(known["members"]))
-            for member in known["members"]:
+        for name, members in self.work.memo.get("groups", {}).items():
+            group = Group(name, policy="", members=frozenset(members))
+            for member in members:
                 found[member].append(group)
         return {member: tuple(groups) for member, groups in found.items()}
 
     def remember_groups(self, groups: Iterable[Group]) -> None:
         """Keep server groups for the slices to come; written with the next save."""
         known = self.work.memo.setdefault("groups", {})
-        known |= {group.id: {"policy": group.policy, "members": sorted(group.members)} for group in groups}
+        known |= {group.id: sorted(group.members) for group in groups}
 
     # -- writing ----------------------------------------------------------------------------------------------
 
+    def later(self, *moves: ServerMove, acts: Iterable[Act] = ()) -> None:
+        """Have these written with the next save, or at the slice's end: for what the next slice would find out again.
+
+        An intent is never left for later: it is saved before the cloud is asked.
+        """
+        self._unsaved |= {move.server: move for move in moves}
+        self._unsaved_acts += acts
+
     def save(self, *moves: ServerMove, acts: Iterable[Act] = (), facts: Iterable[str] = ()) -> None:
-        """Write these moves, and the memo."""
+        """Write these moves, what was left for later, and the memo."""
         self.count()
-        self.work.save(*(move.stored() for move in moves), acts=acts, facts=facts)
+        self.later(*moves, acts=acts)
+        steps = [move.stored() for move in self._unsaved.values()]
+        self.work.save(*steps, acts=self._unsaved_acts, facts=facts)
         self._written = Counter(self.work.memo["requests"])
+        self._unsaved, self._unsaved_acts = {}, []
 
     def add(self, steps: Sequence[Step], *acts: Act) -> None:
         """Append servers, and write the memo."""
@@ -197,18 +214,20 @@ class Slice:
 
     def end(self, state: OperationState, note: str) -> None:
         """End the drain, or halt it."""
-        self.count()
+        self.save()
         self.work.end(state, note)
 
     @contextmanager
-    def counting(self) -> Iterator[None]:
-        """Count the requests of the block; what an error keeps from being written is left to the next slice."""
+    def at_work(self) -> Iterator[None]:
+        """Write at the block's end what was left for later. An error drops that, but not the number of requests."""
         try:
             yield
         except BaseException:
             self.count()
             self.link.leave_uncounted(self.host, Counter(self.work.memo["requests"]) - self._written)
             raise
+        if self._unsaved or self._unsaved_acts:
+            self.save()
         self.count()
 
     def count(self) -> None:

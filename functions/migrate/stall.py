@@ -72,7 +72,7 @@ def ask_abort(slice: Slice, move: ServerMove, why: str) -> Abort:
         return Abort.ASKED
     except (Refused, Retry) as error:
         record.aborting, record.abort_asked_at = "", None
-        slice.save(move)
+        slice.later(move)
         return Abort.REFUSED if isinstance(error, Refused) else Abort.LATER
     return Abort.ASKED
 
@@ -99,13 +99,13 @@ def _look(slice: Slice, move: ServerMove) -> None:
     record.looked_at = slice.now
     progress = _own(move, found)
     if progress is None or progress.status != "running":
-        slice.save(move)
+        slice.later(move)
         return
     if record.least_memory is None or progress.memory_remaining < record.least_memory:
         record.least_memory, record.stale_polls = progress.memory_remaining, 0
     else:
         record.stale_polls += 1
-    slice.save(move)
+    slice.later(move)
     if record.stale_polls >= STALE_LOOKS:
         _act(slice, move, progress)
 
@@ -133,4 +133,4 @@ def _force(slice: Slice, move: ServerMove, progress: Progress, why: str) -> None
     try:
         slice.nova.force_complete(move.server, progress.migration_id)
     except (Refused, Retry, AnswerLost) as error:
-        slice.save(move.put(error=f"{why}; force-complete: {error}"))
+        slice.later(move.put(error=f"{why}; force-complete: {error}"))

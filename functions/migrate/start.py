@@ -43,7 +43,8 @@ def _start(slice: Slice, move: ServerMove) -> None:
     move.put(MoveState.SUBMITTING, attempts=step.attempts + 1, not_before=None)
     move.put(started_at=step.started_at or slice.now)
     before = {"host": slice.host, "status": record.before}
-    slice.save(move, acts=[Act(step.action, move.server, before, {"to": step.to, "attempt": step.attempts})])
+    after = {"to": step.to, "attempt": step.attempts} | ({"force": True} if record.force else {})
+    slice.save(move, acts=[Act(step.action, move.server, before, after)])
     held_up = (slice.work.clock.now() - record.submitted_at).total_seconds()
     if not slice.work.may_start or held_up > PATIENCE:
         _take_back(slice, move)
@@ -72,11 +73,11 @@ def _ask(slice: Slice, move: ServerMove) -> None:
     try:
         match move.action:
             case Action.LIVE_MIGRATE:
-                slice.nova.live_migrate(move.server, to)
+                slice.nova.live_migrate(move.server, to, force=move.record.force)
             case Action.COLD_MIGRATE:
                 slice.nova.cold_migrate(move.server, to)
             case Action.EVACUATE:
-                slice.nova.evacuate(move.server, to)
+                slice.nova.evacuate(move.server, to, force=move.record.force)
     except AnswerLost:
         return  # it stays `submitting`: the next look at the cloud tells
     except Retry as error:
@@ -84,28 +85,28 @@ def _ask(slice: Slice, move: ServerMove) -> None:
     except Refused as refusal:
         _refused(slice, move, refusal)
     else:
-        slice.save(move.put(MoveState.MOVING, error=None))
+        slice.later(move.put(MoveState.MOVING, error=None))
 
 
 def _take_back(slice: Slice, move: ServerMove, after: float = 0.0) -> None:
     """Nova was not asked, or did not listen: nothing has happened, and the try does not count."""
     move.forget_request()
     move.put(MoveState.HELD, attempts=move.step.attempts - 1)
-    slice.save(move.put(not_before=slice.now + timedelta(seconds=after)))
+    slice.later(move.put(not_before=slice.now + timedelta(seconds=after)))
 
 
 def _refused(slice: Slice, move: ServerMove, refusal: Refused) -> None:
     if refusal.status == 404:
         move.forget_request()
         move.put(MoveState.GONE, error="deleted during the drain", finished_at=slice.now)
-        slice.save(move, acts=[Act("server is gone", move.server)])
+        slice.later(move, acts=[Act("server is gone", move.server)])
     elif refusal.status == 409 and move.record.conflicts == 0:
         # Its state has changed since we looked: a new look decides what is to be done with it.
         move.forget_request()
         move.record.conflicts += 1
         move.put(MoveState.HELD, action=Action.WAIT, to=None, error=refusal.message)
         move.put(attempts=move.step.attempts - 1, not_before=slice.now + timedelta(seconds=BUSY_SECONDS))
-        slice.save(move)
+        slice.later(move)
     else:
         # Also a second 409, for a server that looked fit: what Nova objects to does not show, and may never pass.
         fail(slice, move, refusal.message)

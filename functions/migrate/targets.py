@@ -58,8 +58,7 @@ def choose(
     in flight must not be asked for.
     """
     from functions.migrate.candidates import Candidates  # numpy is loaded only when a target is needed
-    from functions.migrate.room import Lump
 
     others = {member: host for member, host in planned.items() if member != server.id}
     candidates = Candidates(fleet, server.host, (server,), avoid=avoid, planned=others)
-    return candidates.choose(Lump((server,)), failed=failed)
+    return candidates.choose(server, failed=failed)

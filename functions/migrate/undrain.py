@@ -41,6 +41,9 @@ class Undrain:
         if work.cancelled:
             work.end(OperationState.CANCELLED, "nothing had been changed")
         elif work.may_start:
+            if drain := work.living("drain"):
+                host = work.operation.target
+                raise Permanent(f"a drain of {host} is {drain.state}: end it first: drover ops cancel {drain.id}")
             try:
                 done = give_back(work, self._links.get(work.operation.cloud).nova)
             except AnswerLost as error:

@@ -46,7 +46,8 @@ def verify(slice: Slice, at_once: bool) -> None:
             _judge(slice, move, server)
         elif _waited(slice, move, SETTLE):
             _finish(slice, move, MoveState.GONE, "not in this cloud any more")
-    _take_up(slice, [server for server in found if server.host == slice.host])
+    # The list of changes still names deleted servers, with the host that they were on.
+    _take_up(slice, [server for server in found if server.host == slice.host and server.status != "DELETED"])
 
 
 def sweep(slice: Slice) -> list[Server]:
@@ -125,7 +126,7 @@ def _finish(slice: Slice, move: ServerMove, state: MoveState, why: str | None) -
     move.record.way_out = "look at the server and mend it, then resume the drain" if state is MoveState.FAILED else ""
     move.put(state, error=why, finished_at=slice.now)
     after = {"host": move.step.to, "state": str(state)} | ({"error": why} if why else {})
-    slice.save(move, acts=[Act("verify server", move.server, after=after)])
+    slice.later(move, acts=[Act("verify server", move.server, after=after)])
 
 
 def _came_back(slice: Slice, move: ServerMove, server: Server) -> None:
@@ -134,4 +135,4 @@ def _came_back(slice: Slice, move: ServerMove, server: Server) -> None:
     move.record.before = status_at_rest(server)
     move.record.failed_targets, move.record.conflicts = [], 0
     move.put(MoveState.HELD, action=Action.WAIT, to=None, attempts=0, error=None, finished_at=None, not_before=None)
-    slice.save(move, acts=[Act("server came back", move.server)])
+    slice.later(move, acts=[Act("server came back", move.server)])

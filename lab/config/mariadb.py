@@ -8,6 +8,7 @@ from lab.config.ini import render
 from lab.layout import Lab
 
 DATABASES = ("keystone", "placement", "glance", "neutron", "nova_api", "nova_cell0", "nova")
+"""Made at each start of MariaDB, empty; see lab.schemas for their tables."""
 
 
 def files(lab: Lab) -> dict[str, str]:

@@ -20,12 +20,14 @@ from shared.operations import lease, outbox
 from shared.operations.facts import HOP, FactMaker, fact_maker, fact_type, hop_of
 from shared.operations.kind import Kind
 from shared.operations.lease import LeaseLost
+from shared.operations.measure import measure
 from shared.operations.outbox import Sink
 from shared.operations.receive import Receiver
 from shared.operations.work import Work
 from shared.store import Database, Intent, Operation, OperationState, StoreError, is_storable
 from shared.telemetry.metrics import Metrics
 from shared.telemetry.redaction import clean_text
+from shared.telemetry.traces import PassingTracing, Tracing
 
 CONTINUATIONS = ("accepted", "started", "progressed")
 """Facts that ask for the operation's next slice when they come back through the broker."""
@@ -38,6 +40,9 @@ BUG_DELAY = 5.0
 
 MIN_WAIT, MAX_WAIT = 0.05, 1.0
 """Seconds between two looks for something due."""
+
+TRACE = "traceparent"
+"""Extension attribute: the trace that an event belongs to (CloudEvents, Distributed Tracing extension)."""
 
 log = structlog.get_logger(__name__)
 
@@ -73,6 +78,7 @@ class Engine:
         sink: Sink | None = None,
         limits: Limits | None = None,
         metrics: Metrics | None = None,
+        tracing: Tracing | None = None,
         new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
     ) -> None:
         self.database = database
@@ -80,6 +86,7 @@ class Engine:
         self.clock = clock or SystemClock()
         self.limits = limits or Limits()
         self.metrics = metrics or Metrics()
+        self._tracing = tracing or PassingTracing()
         self._sink = sink
         self._new_id = new_id
         self._facts: dict[str, FactMaker] = {kind.name: fact_maker(kind, source, self.clock, new_id) for kind in kinds}
@@ -101,8 +108,17 @@ class Engine:
             Retry: not now; the event must be delivered again.
             StoreError: the same, because the store does not answer.
         """
+        with self._tracing.span("event", event.extensions.get(TRACE), type=event.type) as span:
+            reply = self._handle(event)
+            if reply is not None and span.traceparent:
+                reply = replace(reply, extensions={**reply.extensions, TRACE: span.traceparent})
+            return reply
+
+    def _handle(self, event: Event) -> Event | None:
         if event.type == Tick.event_type:
-            return self._continue(event, None)
+            reply = self._continue(event, None)
+            measure(self.database, self.kinds, self.metrics)
+            return reply
         if event.type in self._continuations:
             return self._go_on(event)
         try:
@@ -202,8 +218,9 @@ class Engine:
         """
         started = self.clock.monotonic()
         try:
-            work = Work(self.database, self.clock, operation, self.limits.lease_seconds, self._facts[operation.kind])
-            self._advance(work)
+            with self._tracing.span("slice", kind=operation.kind, operation=operation.id):
+                facts = self._facts[operation.kind]
+                self._advance(Work(self.database, self.clock, operation, self.limits.lease_seconds, facts))
         except LeaseLost as error:
             log.warning("lease lost", operation=operation.id, error=str(error))
         except StoreError:

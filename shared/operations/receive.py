@@ -83,7 +83,9 @@ class Receiver:
             except (Rejected, Permanent) as refusal:
                 return self.reject(event, str(refusal))
             except DataError:
-                return self.reject(event, "the event holds a value that the store can't keep; shorten its texts")
+                return self.reject(
+                    event, "the event holds a text that is too long, or another value that the store can't keep"
+                )
             except TWIN:
                 continue  # a twin of this event, or of its operation, was written between our look and our write
         return Answered(self._receive(event, as_reply), "accepted")

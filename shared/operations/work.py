@@ -71,6 +71,18 @@ class Work:
             query = select(Step).join(Operation).where(col(Step.state).in_(list(states)))
             return list(session.exec(self._others(query)))
 
+    def living(self, kind: str) -> Operation | None:
+        """The living operation of another kind on this operation's target."""
+        operation = self.operation
+        with self._database.reading() as session:
+            query = select(Operation).where(
+                Operation.kind == kind,
+                Operation.cloud == operation.cloud,
+                Operation.target == operation.target,
+                col(Operation.active_key).is_not(None),
+            )
+            return session.exec(query).first()
+
     def _others(self, query: Any) -> Any:
         operation = self.operation
         return query.where(

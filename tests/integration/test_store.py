@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,14 +18,14 @@ from tests.unit.store.test_tables import *  # noqa: F403
 
 
 @pytest.fixture
-def empty(postgres: Postgres) -> Iterator[str]:
+def empty(postgres: Postgres) -> str:
     """The address of a database without any tables."""
     admin = Database(postgres.url)
     for line in ("DROP DATABASE IF EXISTS empty", "CREATE DATABASE empty"):
         with admin.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text(line))
     admin.close()
-    yield postgres.url.replace("/postgres", "/empty")
+    return postgres.url.replace("/postgres", "/empty")
 
 
 def test_processes_that_start_together_make_the_tables_once(empty: str, tmp_path: Path) -> None:
@@ -50,7 +49,8 @@ def kill_connections(database: Database) -> None:
     with database.engine.connect() as connection:
         connection.execute(
             text(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE pid <> pg_backend_pid() AND datname IS NOT NULL"
             )
         )
 
@@ -79,7 +79,7 @@ def test_a_connection_that_breaks_in_a_transaction(bench: Bench, migrated: str) 
         return None
 
     bench.kind.script = script
-    with pytest.raises(StoreError, match="does not answer: .*terminat"):
+    with pytest.raises(StoreError, match=r"does not answer: .*terminat"):
         bench.engine.work(0.1)
     bench.kind.script = good
     assert bench.engine.work(0.1) is None
@@ -108,6 +108,15 @@ def test_a_worker_that_freezes_in_a_transaction_does_not_hold_the_others(
             bench.ask("pause", first, "p")
     assert bench.ask("pause", first, "p").data["intent"] == "pause"
     frozen.close()
+
+
+def test_a_value_that_is_too_long_is_rejected(bench: Bench) -> None:
+    """PostgreSQL takes no more characters than declared: the event is answered, and does not come again for ever."""
+    reply = bench.engine.handle(walk(cloud="x" * 300))
+    assert reply is not None
+    assert reply.type == "io.drover.walk.rejected"
+    assert "too long" in reply.data["reason"]
+    assert [row.outcome for row in bench.inbox()] == ["rejected"]
 
 
 def test_threads_wait_for_each_others_operation(bench: Bench) -> None:

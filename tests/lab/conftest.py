@@ -126,10 +126,10 @@ class LabUnderTest:
 
 @pytest.fixture(scope="session")
 def lab_session() -> LabUnderTest:
-    """The lab of DROVER_LAB_DIR, or the default one, with at least six computes; it stays up after the tests."""
+    """The lab of DROVER_LAB_DIR, or the default one, with at least six computes and the default pace; it stays up after the tests."""
     directory = layout.default_directory()
     with lifecycle.locked(directory):
-        lab = choose.lab(directory, choose.Given(computes=COMPUTES), None)
+        lab = choose.lab(directory, choose.Given(computes=COMPUTES, cap=1, seconds=2.0), None)
         lifecycle.up(lab, SilentProgress())
     return LabUnderTest(lab)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,14 +17,15 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.lab
 
-HOST, FULL, DYING = "cmp01", "cmp04", "cmp05"
-"""The host to be emptied; the target that fills up meanwhile; the target that dies meanwhile."""
-GROUP_HOSTS = "cmp01,cmp02,cmp03,cmp05,cmp06"
-"""Where the anti-affinity group has members: all hosts but one, which fills up."""
-ODD = ("failing", "unlucky", "slow", "locked", "broken", "stopped", "paused", "rescued")
-PLAIN = 3
-SECONDS = 420.0
-"""That the drain may take on a busy machine; two minutes of it are the stalled server's."""
+HOST = "cmp01"
+GROUP_HOSTS = "cmp01,cmp02,cmp03,cmp04"
+"""Where the anti-affinity group has members: two hosts are left for the one that must leave."""
+ODD = ("failing", "unlucky", "slow", "locked", "broken", "orphan", "stopped", "paused", "rescued")
+PLAIN = 2
+STAY = {"failing", "broken", "orphan", "rescued"}
+"""Those that can't be moved; the orphan is the one whose target dies while it is on its way."""
+SECONDS = 480.0
+"""That the drain may take on a busy machine; two and a half minutes of it are the stalled server's."""
 GIANT_MB = 250 * 1024
 
 FAULTS: dict[str, dict[str, Any]] = {
@@ -33,6 +33,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "unlucky": {"fail": "pre-check", "times": 1},
     "slow": {"seconds": 8},
     "stalled": {"stalled": True},
+    "orphan": {"spawn": "hang"},
 }
 
 
@@ -71,19 +72,21 @@ def boot(lab: LabUnderTest) -> None:
         rename(lab, server, name)
     lab.act(ids["locked"], {"lock": {"locked_reason": "mine"}})
     lab.act(ids["broken"], {"os-resetState": {"state": "error"}})
-    lab.act(ids["stopped"], {"os-stop": None})
     lab.act(ids["paused"], {"pause": None})
     lab.act(ids["rescued"], {"rescue": {}}, expected=200)
-    for name, status in (("broken", "ERROR"), ("stopped", "SHUTOFF"), ("paused", "PAUSED"), ("rescued", "RESCUE")):
+    wanted = {"broken": "ERROR", "paused": "PAUSED", "rescued": "RESCUE"}
+    for name in ("orphan", "stopped"):
+        lab.act(ids[name], {"os-stop": None})
+        wanted[name] = "SHUTOFF"
+    for name, status in wanted.items():
         lab.wait_for_server(ids[name], status)
     lab.faults(FAULTS)
 
 
-def giant(lab: LabUnderTest) -> None:
+def giant(lab: LabUnderTest, host: str) -> None:
     """One server that takes nearly all memory of a host."""
-    flavor = lab.conn.compute.create_flavor(name="giant", vcpus=1, ram=GIANT_MB, disk=1)
-    assert flavor.id
-    lab.fill(FULL, 1, name="giant", flavor="giant")
+    lab.conn.compute.create_flavor(name="giant", vcpus=1, ram=GIANT_MB, disk=1)
+    lab.fill(host, 1, name="giant", flavor="giant")
 
 
 def migrations_by_name(look: Look, servers: dict[str, dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -92,14 +95,18 @@ def migrations_by_name(look: Look, servers: dict[str, dict[str, Any]]) -> dict[s
     return {name: [row for row in rows if row["instance_uuid"] == server["id"]] for name, server in servers.items()}
 
 
-def trouble(lab: LabUnderTest, look: Look, running: Running, stalled: str) -> None:
-    """What happens while the drain is under way."""
-    until("the stalled server moves", 60, lambda: lab.migration(stalled).get("status") == "running")
-    lab.kill(DYING, wait=False)
-    giant(lab)
-    until("the stalled migration was aborted", SECONDS, lambda: lab.migration(stalled)["status"] == "cancelled")
+def trouble(lab: LabUnderTest, running: Running, ids: dict[str, str]) -> dict[str, str]:
+    """What happens while the drain is under way; gives the target that died and the one that filled up."""
+    until("the stalled server moves", 60, lambda: lab.migration(ids["stalled"]).get("status") == "running")
+    until("the orphan is half-way", 60, lambda: lab.migration(ids["orphan"]).get("status") == "post-migrating")
+    dying = str(lab.migration(ids["orphan"])["dest_compute"])
+    lab.kill(dying, wait=False)
+    full = next(host for host in ("cmp02", "cmp03", "cmp04") if host != dying)
+    giant(lab, full)
+    until("the stalled migration was aborted", SECONDS, lambda: lab.migration(ids["stalled"])["status"] == "cancelled")
     assert running.alive, running.stderr
-    lab.faults({name: fault for name, fault in FAULTS.items() if name != "stalled"}, {DYING: {"state": "dead"}})
+    lab.faults({name: fault for name, fault in FAULTS.items() if name != "stalled"}, {dying: {"state": "dead"}})
+    return {"dying": dying, "full": full}
 
 
 @pytest.fixture(scope="module")
@@ -111,15 +118,14 @@ def story(lab_session: LabUnderTest, tmp_path_factory: pytest.TempPathFactory) -
     look, drover = Look(lab), Drover(lab.clouds_yaml, tmp_path_factory.mktemp("troubles"))
     before = look.servers()
     plan = drover.run("drain", HOST, "--dry-run", "--json")
-    begin = time.monotonic()
     running = drover.start("drain", HOST, "--reason", "troubles", "--error-budget", "5", "--json")
     try:
-        trouble(lab, look, running, before["stalled"]["id"])
+        hosts = trouble(lab, running, {name: server["id"] for name, server in before.items()})
         drain = running.wait(SECONDS)
     finally:
         drover.close()
     after = look.servers()
-    notes = {"plan": plan, "seconds": time.monotonic() - begin}
+    notes = {"plan": plan, **hosts}
     yield Story(drover, look, before, drain, after, migrations_by_name(look, after), notes)
     lab.reset()
 
@@ -141,7 +147,7 @@ def test_it_halts_for_a_person(story: Story) -> None:
     assert story.drain.code == 3, story.drain.stderr
     document = story.drain.document
     assert (document["state"], document["intent"]) == ("halted", "pause")
-    assert set(story.left) == {"failing", "broken", "rescued"}
+    assert set(story.left) == STAY
     assert all(name in document["note"] for name in story.left)
     stored = story.drover.show(document["id"])
     assert (stored["state"], stored["note"]) == ("halted", document["note"])
@@ -161,22 +167,37 @@ def test_the_others_are_moved(story: Story) -> None:
     assert len(mine) == PLAIN + 7
     for name in mine:
         now = story.after[name]
-        assert now["host"] not in (HOST, DYING), (name, now)
+        assert now["host"] not in (HOST, story.notes["dying"]), (name, now)
         assert (now["status"], now["task"]) == (story.before[name]["status"], None), name
         assert (story.steps[name]["state"], story.steps[name]["to"]) == ("done", now["host"]), name
     assert story.drain.document["summary"]["moved"] == len(mine)
-    assert story.look.servers_on(HOST) == sorted(story.left)
+    assert story.look.servers_on(HOST) == sorted(STAY - {"orphan"})
 
 
 def test_states_are_true_in_nova(story: Story) -> None:
     """Those that stay are in Nova what they were, and nobody was touched who did not belong to the host."""
-    for name in story.left:
+    for name in STAY - {"orphan"}:
         now = story.after[name]
         assert (now["host"], now["status"], now["task"]) == (HOST, story.before[name]["status"], None), name
     for name, server in story.before.items():
         if server["host"] != HOST:
             assert story.after[name]["host"] == server["host"], name
             assert story.migrations[name] == [], name
+
+
+def test_dead_target_is_named(story: Story) -> None:
+    """The server whose target died on the way blocks nobody: it is set aside, and the reason names the dead host."""
+    assert story.steps["orphan"]["state"] == "failed"
+    assert story.notes["dying"] in story.left["orphan"]["reason"]
+    assert story.left["orphan"]["way_out"]
+
+
+def test_full_target_is_avoided(story: Story) -> None:
+    """No server went to the host that filled up, once it was full."""
+    arrived = [name for name, server in story.after.items() if server["host"] == story.notes["full"]]
+    assert "giant" in arrived
+    memory = {"giant": GIANT_MB, "stalled": 4096}
+    assert sum(memory.get(name, 512) for name in arrived) <= 256 * 1024, arrived
 
 
 def test_failing_server_is_tried_three_times(story: Story) -> None:
@@ -228,15 +249,24 @@ def test_host_stays_disabled_on_record(story: Story) -> None:
 
 
 def test_dead_target_is_evacuated(story: Story, lab_session: LabUnderTest) -> None:
-    """The host that died is evacuated on somebody's word; its server comes back elsewhere in the status it had."""
-    mine = [name for name, server in story.look.servers().items() if server["host"] == DYING]
-    assert mine == ["pair-cmp05"]
-    refused = story.drover.run("drain", DYING, "--evacuate", "--reason", "dead", "--json")
-    assert refused.code == 2
+    """The host that died is evacuated on somebody's word, and what was on it comes back in the status it had."""
+    dead, before = story.notes["dying"], story.look.servers()
+    mine = {name for name, server in before.items() if server["host"] == dead}
+    refused = story.drover.run("drain", dead, "--evacuate", "--reason", "dead", "--json")
+    assert (refused.code, "--fenced" in refused.stderr) == (2, True)
+    statement = "Ann, PDU outlet 7 off"
     ended = story.drover.run(
-        "drain", DYING, "--evacuate", "--fenced", "Ann, PDU outlet 7 off", "--reason", "dead", "--json", seconds=180
+        "drain", dead, "--evacuate", "--fenced", statement, "--reason", "dead", "--json", seconds=240
     )
-    service = story.look.service(DYING)
+    service, after = story.look.service(dead), story.look.servers()
     assert (service["forced_down"], service["status"]) == (True, "disabled")
-    assert steps_by_name(ended.document)["pair-cmp05"]["action"] == "evacuate"
-    assert ended.code in (0, 3), ended.stderr
+    steps = steps_by_name(ended.document)
+    assert set(steps) == mine
+    for name in mine - {"orphan"}:
+        assert (steps[name]["action"], steps[name]["state"]) == ("evacuate", "done"), steps[name]
+        assert after[name]["host"] not in (dead, HOST), name
+        assert (after[name]["status"], after[name]["task"]) == (before[name]["status"], None), name
+    assert ended.code == 3, ended.stderr
+    assert set(left_by_name(ended.document)) == {"orphan"}
+    audit = story.drover.audit(ended.document["id"])
+    assert [entry.after["fenced"] for entry in audit if entry.act == "force service down"] == [statement]

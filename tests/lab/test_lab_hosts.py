@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import health, processes
+from lab import computes, health, processes
 
 if TYPE_CHECKING:
     from tests.lab.conftest import LabUnderTest
@@ -14,30 +14,25 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lab
 
 
-def test_dead_host_is_evacuated_and_comes_back_empty(lab: LabUnderTest) -> None:
-    """A server of a dead, forced-down host is rebuilt elsewhere, and the revived host has forgotten it."""
+def test_dead_and_frozen_hosts_come_back(lab: LabUnderTest) -> None:
+    """A dead host's server is evacuated and the revived host is empty; a frozen one is thawed as the same process."""
     (server,) = lab.fill("cmp03", 1)
+    before = processes.record_of(lab.lab.run, "cmp05")
+    lab.kill("cmp05", freeze=True, wait=False)
     lab.kill("cmp03")
-    (service,) = lab.conn.compute.get("/os-services?binary=nova-compute&host=cmp03", microversion="2.53").json()[
-        "services"
-    ]
+    rows = lab.conn.compute.get("/os-services?binary=nova-compute", microversion="2.53").json()["services"]
+    service = next(row for row in rows if row["host"] == "cmp03")
     forced = lab.conn.compute.put(f"/os-services/{service['id']}", json={"forced_down": True}, microversion="2.53")
     assert forced.status_code == 200, forced.text
     lab.act(server.id, {"evacuate": {"host": "cmp04"}}, expected=200)
     lab.wait("the evacuation is done", lambda: lab.migration(server.id).get("status") in ("done", "completed"))
     assert lab.wait_for_server(server.id, "ACTIVE")["OS-EXT-SRV-ATTR:host"] == "cmp04"
+    computes.wait_for_state(lab.lab, "cmp05", "down", lambda _text: None)
+    assert _alive(lab, "cmp05")
     lab.reset()
-    (row,) = (host for host in health.hosts_of(lab.lab, lab.conn) if host.name == "cmp03")
-    assert (row.service, row.status, row.servers) == ("up", "enabled", 0)
-
-
-def test_frozen_host_comes_back_as_the_same_process(lab: LabUnderTest) -> None:
-    """A frozen host counts as down while its process lives, and is up again when thawed."""
-    before = processes.record_of(lab.lab.run, "cmp05")
-    lab.kill("cmp05", freeze=True)
-    assert before is not None
-    assert before.alive
-    lab.revive("cmp05")
+    found = {host.name: host for host in health.hosts_of(lab.lab, lab.conn)}
+    assert (found["cmp03"].service, found["cmp03"].status, found["cmp03"].servers) == ("up", "enabled", 0)
+    assert found["cmp05"].service == "up"
     assert processes.record_of(lab.lab.run, "cmp05") == before
 
 

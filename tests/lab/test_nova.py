@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lab
 
 SERVERS = 15
-"""As many as all facts together boot: they are booted at once."""
+"""As many as all facts together take from `boot`: they are booted at once."""
 
-FAULTS = {
+FAULTS: dict[str, dict[str, Any]] = {
     "precheck": {"fail": "pre-check"},
     "prepare": {"fail": "prepare"},
     "fails": {"fail": "migration"},
@@ -36,6 +36,7 @@ class LabStage:
         self._lab = lab
         self._fresh = [booted.id for booted in lab.fill("cmp01", SERVERS, name="fact")]
         self._faults: dict[str, dict[str, Any]] = {}
+        self._groups = 0
         self.cloud = connect("lab")
         self.nova = Nova(self.cloud)
 
@@ -44,6 +45,12 @@ class LabStage:
         taken, self._fresh = self._fresh[:count], self._fresh[count:]
         assert len(taken) == count, "SERVERS is too small for the facts"
         return taken
+
+    def boot_together(self, count: int) -> list[str]:
+        """The same in an affinity group of their own."""
+        self._groups += 1
+        name = f"together-{self._groups}"
+        return [booted.id for booted in self._lab.fill("cmp01", count, name=name, policy="affinity")]
 
     def fault(self, server: str, what: str) -> None:
         """The server stalls or fails."""

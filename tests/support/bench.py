@@ -11,6 +11,7 @@ from sqlmodel import SQLModel, select
 from shared.events import Event
 from shared.operations import Engine, Limits, Sink, Work
 from shared.store import AuditEntry, Database, InboxEvent, Operation, OutboxEvent, Step
+from shared.telemetry.traces import Tracing
 from tests.support.cloud import FakeClock
 from tests.support.kinds import Walk, control, walk
 
@@ -29,15 +30,16 @@ class Bench:
         self.engine = self.new_engine()
 
     def new_engine(
-        self, sink: Sink | None = None, kinds: Sequence[Any] | None = None, database: Database | None = None
+        self, sink: Sink | None = None, kinds: Sequence[Any] | None = None, tracing: Tracing | None = None
     ) -> Engine:
         """Another worker on the same store."""
         return Engine(
-            database or self.database,
+            self.database,
             [self.kind] if kinds is None else kinds,
             source="/drover/test",
             clock=self.clock,
             sink=sink,
+            tracing=tracing,
             limits=Limits(slice_seconds=25, lease_seconds=LEASE, hops=6),
             new_id=lambda: f"id-{next(self._numbers)}",
         )

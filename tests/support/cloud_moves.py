@@ -17,6 +17,8 @@ LAG = 0.3
 """Seconds between the server's last change and its migration's, whichever comes first."""
 RPC = 30.0
 """Seconds after which a call to a dead nova-compute is given up."""
+VIOLATED = "Affinity instance group policy was violated"
+"""What a target says that finds the other members of the server's affinity group elsewhere."""
 WORKING = frozenset({"accepted", "queued", "preparing", "running"})
 """Statuses of a live migration under way."""
 
@@ -33,7 +35,7 @@ class LiveMigrations(World):
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self._queues: dict[str, deque[tuple[FakeMigration, FakeAction]]] = {}
 
-    def live_migrate(self, server: FakeServer, host: str | None) -> None:
+    def live_migrate(self, server: FakeServer, host: str | None, *, force: bool = False) -> None:
         """Nova has answered 202."""
         server.task_state = "migrating"
         action = self.new_action(server, "live-migration")
@@ -41,15 +43,17 @@ class LiveMigrations(World):
         def conduct() -> None:
             if server.id in self.servers:
                 row = self.new_row(server, "live-migration", "accepted")
-                self.after(SCHEDULER, lambda: self._schedule(server, row, host, action))
+                self.after(SCHEDULER, lambda: self._schedule(server, row, host, action, force))
 
         self.after(CONDUCTOR, conduct)
 
-    def _schedule(self, server: FakeServer, row: FakeMigration, host: str | None, action: FakeAction) -> None:
+    def _schedule(
+        self, server: FakeServer, row: FakeMigration, host: str | None, action: FakeAction, force: bool
+    ) -> None:
         if self._orphan(row):
             return
         error = None
-        target = self.select(server, host)
+        target = self.force(server, host) if force and host else self.select(server, host)
         if not self.hosts[row.source].up:
             error = f"Compute service of {row.source} is unavailable at this time."
         elif target is None:
@@ -62,6 +66,12 @@ class LiveMigrations(World):
         if error or target is None:
             self.end_row(row, "error")
             self.after(LAG, lambda: self._rest(server))
+            return
+        if self.violates(server, target):
+            row.target = target
+            action.note("compute_check_can_live_migrate_destination", self.time, VIOLATED)
+            self.end_row(row, "error")
+            server.status, server.task_state, server.fault = "ERROR", None, VIOLATED
             return
         self.claim(server, row, target)
         self.set_row(row, "queued")
@@ -229,7 +239,7 @@ class Moves(LiveMigrations):
 
         self.after(LAG, confirmed)
 
-    def evacuate(self, server: FakeServer, host: str | None, *, stopped: bool) -> None:
+    def evacuate(self, server: FakeServer, host: str | None, *, stopped: bool, force: bool = False) -> None:
         """Nova has answered 200; `stopped` is what microversion 2.95 does."""
         stays_off = stopped or server.status == "SHUTOFF"
         server.task_state = "rebuilding"
@@ -237,12 +247,18 @@ class Moves(LiveMigrations):
         row = self.new_row(server, "evacuation", "accepted")
         row.target = host
 
+        def give_up(status: str, why: str) -> None:
+            action.note("rebuild_server", self.time, why)
+            self.end_row(row, status)
+            server.status, server.task_state, server.fault = "ERROR", None, why
+
         def conduct() -> None:
-            target = self.select(server, host)
+            target = self.force(server, host) if force and host else self.select(server, host)
             if target is None or self.strikes(server, target, "precheck"):
-                action.note("rebuild_server", self.time, no_valid_host(host))
-                self.end_row(row, "error")
-                server.status, server.task_state, server.fault = "ERROR", None, no_valid_host(host)
+                give_up("error", no_valid_host(host))
+                return
+            if self.violates(server, target):
+                give_up("failed", VIOLATED)
                 return
             action.note("rebuild_server", self.time)
             self.claim(server, row, target)

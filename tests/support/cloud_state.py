@@ -101,9 +101,24 @@ class World:
             others = [self.servers[m].host for m in group.members if m in self.servers and m != server.id]
             if group.policy == "anti-affinity" and others.count(host.name) >= group.max_per_host:
                 return False
-            if group.policy == "affinity" and others and host.name not in others:
-                return False
+            if group.policy == "affinity" and host.name not in others:
+                return False  # Nova counts the server's own host as well, which is no target
         return True
+
+    def force(self, server: FakeServer, wanted: str) -> str | None:
+        """Past the scheduler: only whether the named host is up and has room."""
+        host, used = self.hosts[wanted], self.used(wanted)
+        room = all(used.get(kind, 0) + n <= host.capacity.get(kind, 0) for kind, n in server.uses.items())
+        return wanted if host.up and room and wanted != server.host else None
+
+    def violates(self, server: FakeServer, target: str) -> bool:
+        """What the target looks for itself: whether the other members of its hard affinity group are all elsewhere."""
+        for group in self.groups.values():
+            if group.policy == "affinity" and server.id in group.members:
+                others = {self.servers[m].host for m in group.members if m in self.servers and m != server.id} - {None}
+                if others and target not in others:
+                    return True
+        return False
 
     def seconds_of(self, server: FakeServer) -> float:
         """How long this server's move works."""

@@ -54,8 +54,9 @@ class Answers(Reads):
         if verb == "os-migrateLive":
             self._allow(server, verb, ("ACTIVE", "PAUSED"))
             self._known(details["host"], 400)
+            force = self._forced(details, version)
             self.world.act("live-migrate", server.id, details["host"])
-            self.world.live_migrate(server, details["host"])
+            self.world.live_migrate(server, details["host"], force=force)
         elif verb == "migrate":
             host = details and details.get("host")
             self._allow(server, verb, ("ACTIVE", "SHUTOFF"))
@@ -68,7 +69,8 @@ class Answers(Reads):
             self._confirm(server)
             return 204, None
         elif verb == "evacuate":
-            self._evacuate(server, details.get("host"), stopped=version >= (2, 95))
+            force = self._forced(details, version)
+            self._evacuate(server, details.get("host"), stopped=version >= (2, 95), force=force)
             return 200, None
         elif verb in ("os-start", "os-stop"):
             self._switch(server, verb)
@@ -97,7 +99,12 @@ class Answers(Reads):
         self.world.act("confirm", server.id, None)
         self.world.confirm(row)
 
-    def _evacuate(self, server: FakeServer, host: str | None, *, stopped: bool) -> None:
+    def _forced(self, details: Any, version: tuple[int, int]) -> bool:
+        if "force" in details and version >= (2, 68):
+            raise HttpError(400, "Additional properties are not allowed ('force' was unexpected)")
+        return bool(details.get("force"))
+
+    def _evacuate(self, server: FakeServer, host: str | None, *, stopped: bool, force: bool) -> None:
         self._known(host, 404)
         if host is not None and host == server.host:
             raise HttpError(400, "The target host can't be the same one.")
@@ -105,7 +112,7 @@ class Answers(Reads):
         if server.host in self.world.hosts and self.world.hosts[server.host].up:
             raise HttpError(400, f"Compute service of {server.host} is still in use.")
         self.world.act("evacuate", server.id, host)
-        self.world.evacuate(server, host, stopped=stopped)
+        self.world.evacuate(server, host, stopped=stopped, force=force)
 
     def _switch(self, server: FakeServer, verb: str) -> None:
         start = verb == "os-start"

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from sqlmodel import select
+from sqlmodel import Session, select
 
 from functions.migrate.drain import Drain, Links
+from functions.migrate.model import MoveState
 from functions.migrate.undrain import Undrain
 from shared.events import Event
 from shared.operations import Engine, Limits
 from shared.operations.reads import read_operation
 from shared.sink import Nowhere
-from shared.store import AuditEntry, Database, OutboxEvent
+from shared.store import AuditEntry, Database, OutboxEvent, Step
 from tests.support.cloud import Act, FakeClock, FakeCloud
 
 LEASE = 30.0
@@ -89,19 +91,25 @@ class Drains:
     # -- working ----------------------------------------------------------------------------------------------
 
     def work(self, seconds: float, operation: str | None = None, engine: Engine | None = None) -> None:
-        """Let a worker work for so long; the time passes even if there is nothing to do."""
+        """Let a worker work for so long: slice after slice, each when it is due."""
+        engine = engine or self.engine
         end = self.clock.monotonic() + seconds
-        (engine or self.engine).work(seconds, operation)
-        self.clock.advance(max(0.0, end - self.clock.monotonic()))
+        while (left := end - self.clock.monotonic()) >= 0:
+            if engine.work(0, operation) is None:
+                due = engine._until_due(operation)
+                self.clock.advance(left + 1e-6 if due is None else min(left + 1e-6, max(due, 0.05)))
 
     def run(self, operation: str, seconds: float = 1800, engine: Engine | None = None) -> dict[str, Any]:
         """Work until the operation has ended, halted or is paused; gives its document."""
+        engine = engine or self.engine
         end = self.clock.monotonic() + seconds
         while self.clock.monotonic() < end:
-            document = self.document(operation)
-            if _rests(document):
-                return document
-            self.work(5, engine=engine)
+            if engine.work(0) is None:
+                document = self.document(operation)
+                if _rests(document):
+                    return document
+                due = engine._until_due(None)
+                self.clock.advance(10.0 if due is None else max(due, 0.05))
         raise AssertionError(f"not over after {seconds} s: {self.document(operation)}")
 
     def drain(self, host: str = "cmp01", **options: Any) -> dict[str, Any]:
@@ -111,6 +119,35 @@ class Drains:
     def one_slice(self, operation: str, engine: Engine | None = None) -> None:
         """Exactly one slice of an operation that is due."""
         assert (engine or self.engine).work(0, operation) == operation
+
+    def when_asking(self, server: str, then: Callable[[], object]) -> None:
+        """Call `then` once, right after the intent to move this server is stored, before Nova is asked."""
+        transaction = self.database.transaction
+
+        @contextmanager
+        def watched() -> Iterator[Session]:
+            with transaction() as session:
+                yield session
+                session.flush()
+                query = select(Step).where(Step.subject == server, Step.state == MoveState.SUBMITTING)
+                stored = session.exec(query).first() is not None
+            if stored:
+                self.database.transaction = transaction  # type: ignore[method-assign]
+                then()
+
+        self.database.transaction = watched  # type: ignore[method-assign]
+
+    def when_requested(self, of: str, then: Callable[[], object]) -> None:
+        """Call `then` once, before the cloud answers the next request whose "METHOD /path?query" contains `of`."""
+        send = self.fake.wire.send
+
+        def watched(request: Any, *args: Any, **kwargs: Any) -> Any:
+            if of in f"{request.method} {request.url}":
+                self.fake.wire.send = send  # type: ignore[method-assign]
+                then()
+            return send(request, *args, **kwargs)
+
+        self.fake.wire.send = watched  # type: ignore[method-assign]
 
     # -- looking ----------------------------------------------------------------------------------------------
 
@@ -126,9 +163,7 @@ class Drains:
 
     def acts(self, verb: str | None = None, server: str | None = None) -> list[Act]:
         """What the cloud was asked for."""
-        return [
-            act for act in self.fake.history if verb in (None, act.verb) and server in (None, act.server)
-        ]
+        return [act for act in self.fake.history if verb in (None, act.verb) and server in (None, act.server)]
 
     def audit(self, operation: str | None = None) -> list[AuditEntry]:
         """The audit trail."""

@@ -18,6 +18,7 @@ class WalkRequested(EventData):
     event_type: ClassVar[str] = "io.drover.walk.requested"
     target: str = Field(min_length=1, max_length=255)
     reason: str = Field(default="a test", max_length=500)
+    cloud: str = "lab"
     steps: int = Field(default=1, ge=0)
     dry_run: bool = False
 
@@ -61,7 +62,7 @@ class Walk:
         if self.refusal is not None:
             raise self.refusal
         answer = WalkPlanned(steps=request.steps) if request.dry_run else None
-        return Prepared("lab", request.target, request.reason, "tester", {"steps": request.steps}, answer)
+        return Prepared(request.cloud, request.target, request.reason, "tester", {"steps": request.steps}, answer)
 
     def advance(self, work: Work) -> float | None:
         """One slice."""

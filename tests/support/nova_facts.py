@@ -27,6 +27,10 @@ class Stage(Protocol):
         """Fresh servers on cmp01."""
         ...
 
+    def boot_together(self, count: int) -> list[str]:
+        """The same in a hard affinity group of their own."""
+        ...
+
     def fault(self, server: str, what: str) -> None:
         """From now on the server stalls, or fails at: precheck, prepare, fails."""
         ...
@@ -234,9 +238,45 @@ def a_cold_migration_of_a_stopped_server(stage: Stage) -> None:
     until(stage, lambda: server(stage, vm).status == "ACTIVE")
 
 
+def a_lone_member_of_an_affinity_group(stage: Stage) -> None:
+    """The scheduler lets it go nowhere, live or cold; forced it moves live, even to a disabled host."""
+    (vm,) = stage.boot_together(1)
+    stage.nova.live_migrate(vm, "cmp02")
+    refused = ended(stage, vm, "error")
+    assert refused.target is None
+    stage.nova.cold_migrate(vm, "cmp02")
+    refused = ended(stage, vm, "error", after=refused.id)
+    assert (refused.target, server(stage, vm).status) == (None, "ACTIVE")
+    assert "No valid host" in stage.nova.failure_reason(vm, refused.created)
+    service = stage.nova.disable(stage.nova.service("cmp06"), "a fact")
+    try:
+        stage.nova.live_migrate(vm, "cmp06", force=True)
+        assert ended(stage, vm, "completed", after=refused.id).target == "cmp06"
+        assert server(stage, vm).host == "cmp06"
+    finally:
+        stage.nova.enable(service)
+
+
+def a_member_with_others(stage: Stage) -> None:
+    """It moves nowhere either; forced it ends in ERROR, because the target does not find the others."""
+    vm, _ = stage.boot_together(2)
+    stage.nova.live_migrate(vm, "cmp02")
+    refused = ended(stage, vm, "error")
+    assert (refused.target, server(stage, vm).status) == (None, "ACTIVE")
+    stage.nova.live_migrate(vm, "cmp02", force=True)
+    failed = ended(stage, vm, "error", after=refused.id)
+    until(stage, lambda: server(stage, vm).status == "ERROR")
+    assert (failed.target, server(stage, vm).host) == ("cmp02", "cmp01")
+    assert "Affinity instance group policy was violated" in stage.nova.failure_reason(vm, failed.created)
+
+
 def an_evacuation(stage: Stage) -> None:
-    """Refused while the source counts as up; then each server comes back as it was, and the host once restarted."""
+    """Refused while the source counts as up; then each server comes back as it was, and the host once restarted.
+
+    A lone member of an affinity group comes only by force.
+    """
     running, stopped, refused_by_scheduler = stage.boot(3)
+    (alone,) = stage.boot_together(1)
     nova = stage.nova
     nova.stop(stopped)
     until(stage, lambda: server(stage, stopped).status == "SHUTOFF")
@@ -261,6 +301,12 @@ def an_evacuation(stage: Stage) -> None:
         ended(stage, refused_by_scheduler, "done", after=failed.id)
         until(stage, lambda: server(stage, refused_by_scheduler).host == "cmp05")
         assert server(stage, refused_by_scheduler).status == "ACTIVE"
+        nova.evacuate(alone, "cmp05")
+        failed = ended(stage, alone, "error")
+        assert server(stage, alone).status == "ERROR"
+        nova.evacuate(alone, "cmp05", force=True)
+        ended(stage, alone, "done", after=failed.id)
+        until(stage, lambda: (server(stage, alone).host, server(stage, alone).status) == ("cmp05", "ACTIVE"))
         with pytest.raises(Refused, match="Unable to force up host cmp01") as early:
             nova.force_down(source, False)
         assert early.value.status == 400
@@ -328,5 +374,7 @@ FACTS = (
     a_stall_and_force,
     a_cold_migration,
     a_cold_migration_of_a_stopped_server,
+    a_lone_member_of_an_affinity_group,
+    a_member_with_others,
     an_evacuation,
 )

@@ -34,12 +34,13 @@ class Fate:
     `AnswerLost`, let time pass, or let another worker act."""
 
     def __init__(self) -> None:
-        self.points = 0
+        self.points: list[str] = []
+        """The names of the points that were passed."""
         self.on_point: Callable[[str], None] = lambda name: None
 
     def at(self, name: str) -> None:
         """One moment in which something may happen."""
-        self.points += 1
+        self.points.append(name)
         self.on_point(name)
 
 
@@ -120,11 +121,11 @@ class Build:
 
     def _submit(self, work: Work, each: Step) -> None:
         each.state, each.attempts = "submitting", each.attempts + 1
+        begun = work.clock.monotonic()  # before the save: the lease that it renews counts from there
         work.save(each, acts=[Act("build", each.subject)])
-        saved = work.clock.monotonic()
         try:
             asked = self._cloud.build(
-                each.subject, lambda: work.may_start and work.clock.monotonic() - saved <= PATIENCE
+                each.subject, lambda: work.may_start and work.clock.monotonic() - begun <= PATIENCE
             )
         except AnswerLost:
             return  # the next look at the cloud tells

@@ -11,15 +11,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from cloudevents.http import CloudEvent, from_http, to_binary, to_structured
+from cloudevents.conversion import to_binary, to_structured
+from cloudevents.http import CloudEvent, from_http
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from parliament import server
 from structlog.testing import capture_logs
-from werkzeug.test import TestResponse
+from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
 
-from shared.door import MAX_BODY, Door, cloud_event, function_names
+import functions
+from shared.door import MAX_BODY, Door, cloud_event
 from shared.errors import Retry
 from shared.events import Event
 from shared.settings import OTHERS
@@ -46,6 +48,9 @@ def bench(template: Path, tmp_path: Path) -> Iterator[Bench]:
     database.close()
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:to_binary is deprecated")  # parliament's own call
+
+
 @pytest.fixture
 def client(bench: Bench) -> FlaskClient:
     """Sends requests as a broker or a person does."""
@@ -54,7 +59,8 @@ def client(bench: Bench) -> FlaskClient:
     door._engine = bench.engine
     app = server.create(SimpleNamespace(main=door.main))
     app.logger.setLevel(logging.ERROR)
-    return app.test_client()
+    client: FlaskClient = app.test_client()
+    return client
 
 
 def event(type: str = "io.drover.walk.requested", data: Any = None, id: str = "1", **attributes: str) -> CloudEvent:
@@ -111,7 +117,7 @@ def test_a_tick_carries_a_fact_out(client: FlaskClient) -> None:
             "io.drover.walk.requested",
             {"target": 5},
             "io.drover.walk.rejected",
-            "target: input should be a valid string",
+            "target: input should be a valid",
         ),
         ("io.drover.walk.requested", [], "io.drover.walk.rejected", "the data is list"),
         ("io.drover.wolk.requested", {}, "io.drover.event.rejected", "unknown event type"),
@@ -128,7 +134,9 @@ def test_wrong_events_are_answered_with_a_rejection(
     assert reason in bench.inbox()[0].reason
 
 
-@pytest.mark.parametrize("body", ["{", "", "nonsense", b"\xff\xfe", "[" * 100_000], ids=repr)
+@pytest.mark.parametrize(
+    "body", ["{", "", "nonsense", b"\xff\xfe", "[" * 100_000], ids=["open", "empty", "word", "not UTF-8", "deep"]
+)
 def test_malformed_json_is_rejected(client: FlaskClient, bench: Bench, body: str | bytes) -> None:
     """The headers make it an event, so it is kept and answered as one."""
     headers, _ = to_binary(event())
@@ -183,30 +191,12 @@ def test_a_body_of_five_megabytes(client: FlaskClient, bench: Bench, structured:
 def test_a_body_without_a_length_is_measured_too(client: FlaskClient) -> None:
     """What comes in chunks has no Content-Length."""
     headers, body = to_binary(event(data={"target": "x" * 2_000_000}))
-    response = client.post(
-        "/", input_stream=Chunked(body), headers=headers, environ_overrides={"wsgi.input_terminated": True}
-    )
-    assert response.status_code == 413
-
-
-class Chunked:
-    """A body whose end shows only in reading."""
-
-    def __init__(self, body: bytes) -> None:
-        from io import BytesIO
-
-        self._rest = BytesIO(body)
-
-    def read(self, size: int = -1) -> bytes:
-        """The next bytes."""
-        return self._rest.read(size)
-
-    def readline(self, size: int = -1) -> bytes:
-        """The next line."""
-        return self._rest.readline(size)
-
-    def close(self) -> None:
-        """Nothing to do."""
+    builder = EnvironBuilder(method="POST", data=body, headers=list(headers.items()))
+    environ = builder.get_environ()
+    environ.pop("CONTENT_LENGTH")
+    environ["wsgi.input_terminated"] = True  # what a server says that has put the chunks together
+    _, status, _ = run_wsgi_app(client.application, environ)
+    assert status.startswith("413")
 
 
 def test_an_unexpected_error_tells_nothing(client: FlaskClient, bench: Bench) -> None:
@@ -248,7 +238,12 @@ def test_the_engine_is_assembled_with_the_first_request(monkeypatch: pytest.Monk
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DROVER_DATABASE_URL", f"sqlite:///{tmp_path}/new/drover.db")
     made: list[Walk] = []
-    door = Door("test", lambda: made.append(Walk()) or made)
+
+    def kinds() -> list[Walk]:
+        made.append(Walk())
+        return made
+
+    door = Door("test", kinds)
     client = server.create(SimpleNamespace(main=door.main)).test_client()
     assert made == []
     assert client.get("/?operations").json == {"operations": [], "next": None}
@@ -322,9 +317,7 @@ def test_events_survive_the_wire() -> None:
 
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=8),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(), max_size=5), inner, max_size=3)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
 TYPES = st.sampled_from(
@@ -357,7 +350,7 @@ ATTRIBUTES = st.fixed_dictionaries(
 BODIES = ATTRIBUTES.map(lambda value: json.dumps(value).encode()) | JUNK.map(lambda value: json.dumps(value).encode())
 
 
-@settings(max_examples=300, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=BODIES | st.binary(max_size=30), structured=st.booleans())
 def test_nothing_that_is_sent_breaks_the_door(client: FlaskClient, body: bytes, structured: bool) -> None:
     """Whatever comes: an event or nothing for what is an event, 400 for what is none; never an unexpected error."""
@@ -371,7 +364,7 @@ def test_nothing_that_is_sent_breaks_the_door(client: FlaskClient, body: bytes, 
 HEADER = st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_characters="\x7f"), max_size=12)
 
 
-@settings(max_examples=300, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     id=HEADER,
     source=HEADER,
@@ -419,7 +412,7 @@ def test_an_unknown_function_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_a_name_all_are_served(monkeypatch: pytest.MonkeyPatch, function: str | None) -> None:
     """One process on one machine; with a single function that is the function's own door."""
     door = load_func(monkeypatch, function).door
-    names = function_names()
+    names = functions.names()
     assert "migrate" in names
     assert door.name == (names[0] if len(names) == 1 else "all")
 
@@ -428,7 +421,7 @@ def test_several_functions_behind_one_door(monkeypatch: pytest.MonkeyPatch) -> N
     """The door of all has the kinds of each."""
     module = load_func(monkeypatch, None)
     doors = {"a": Door("a", lambda: [Walk()]), "b": Door("b", lambda: [Walk(), Walk()])}
-    monkeypatch.setattr(module, "function_names", lambda: ["a", "b"])
+    monkeypatch.setattr(module.functions, "names", lambda: ["a", "b"])
     monkeypatch.setattr(module.importlib, "import_module", lambda name: SimpleNamespace(door=doors[name.split(".")[1]]))
     door = module.serve(None)
     assert (door.name, len(door.kinds())) == ("all", 3)

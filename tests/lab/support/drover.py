@@ -93,10 +93,10 @@ class Drover:
         self._numbers = count(1)
         self._running: list[Running] = []
 
-    def start(self, *arguments: str) -> Running:
-        """Start a command."""
+    def start(self, *arguments: str, **settings: str) -> Running:
+        """Start a command, with more of the environment."""
         output = self._directory / f"{next(self._numbers):03d}-{arguments[0]}"
-        running = Running(arguments, self._environment, output)
+        running = Running(arguments, self._environment | settings, output)
         self._running.append(running)
         return running
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from shared.operations import Engine
 from shared.settings import load
 from shared.sink import Nowhere
 from tests.support.cloud import FakeClock
+from tests.support.stores import migrated_file
 from tests.unit.cli.support import Emptying, GivingBack, Wire, functions_app
 
 
@@ -79,9 +81,17 @@ def parts(kind: Emptying, clock: FakeClock) -> Parts:
     return Parts(kinds=lambda _function: [kind, GivingBack()], clock=clock)
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with all tables and no rows."""
+    return migrated_file(tmp_path_factory.mktemp("template"))
+
+
 @pytest.fixture(autouse=True)
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template: Path) -> Path:
     """The directory of the store and the log; none of the machine's own settings count."""
+    (tmp_path / "drover").mkdir()
+    shutil.copyfile(template, tmp_path / "drover" / "drover.db")
     for name in ("DROVER_URL", "DROVER_DATABASE_URL", "DROVER_CLOUD", "OS_CLOUD", "OS_CLIENT_CONFIG_FILE", "K_SINK"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))

@@ -140,7 +140,17 @@ def test_a_halted_drain_exits_3_and_says_how_to_go_on(run: Run, kind: Emptying) 
     assert "1 server could not be moved" in outcome.out
     assert "2 servers left on cmp01" in outcome.out
     assert "drover ops resume" in outcome.out
-    assert outcome.err.count("its target refused it") == 1
+    assert "its target refused it" in outcome.out
+
+
+def test_a_halted_drain_in_json_tells_people_on_stderr(run: Run, kind: Emptying) -> None:
+    """stdout has the document alone; why it halted and how to go on are on stderr too."""
+    kind.hook = lambda work: work.end(OperationState.HALTED, "over budget")
+    outcome = run("drain", "cmp01", *WHY, "--json")
+    assert outcome.code == 3
+    assert outcome.json["note"] == "over budget"
+    assert "halted: over budget" in outcome.err
+    assert f"drover ops resume {outcome.json['id']}" in outcome.err
 
 
 def test_a_halted_drain_is_followed_while_something_is_under_way(run: Run, kind: Emptying) -> None:
@@ -237,6 +247,21 @@ def test_a_second_signal_leaves_at_once(run: Run, kind: Emptying) -> None:
     outcome = run("drain", "cmp01", *WHY)
     assert outcome.code == 130
     assert "drover ops watch" in outcome.err
+
+
+def test_who_waits_for_a_killed_process_is_told_so(run: Run, kind: Emptying) -> None:
+    """A lease that nobody gave back blocks the operation for some seconds; the next command says so, and takes over."""
+
+    def killed(work: Work) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    kind.hook = killed
+    operation = run("drain", "cmp01", *WHY).err.split("drover ops watch ")[1].split()[0]
+    kind.hook = lambda work: None
+    outcome = run("ops", "watch", operation)
+    assert outcome.code == 0
+    assert outcome.err.count("lease has ended") == 1
 
 
 def test_undrain_gives_the_host_back(run: Run) -> None:

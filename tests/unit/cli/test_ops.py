@@ -6,6 +6,7 @@ import pytest
 
 from shared.operations import Work
 from shared.store import OperationState
+from tests.support.cloud import FakeClock
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.support import Emptying
 
@@ -92,6 +93,20 @@ def test_cancel_ends_it_and_exits_0(run: Run, operation: str) -> None:
     outcome = run("ops", "cancel", operation, "--undo", "--json")
     assert outcome.code == 0
     assert outcome.json["state"] == "cancelled"
+
+
+def test_a_cancel_that_halts_exits_3(run: Run, kind: Emptying, operation: str, clock: FakeClock) -> None:
+    """When cancelling itself goes wrong, the command does not wait for ever, and says that a person is needed."""
+
+    def halt(work: Work) -> float | None:
+        work.end(OperationState.HALTED, "the cloud refuses it")
+        return None
+
+    kind.advance = halt  # type: ignore[method-assign]
+    outcome = run("ops", "cancel", operation)
+    assert outcome.code == 3
+    assert "the cloud refuses it" in outcome.out
+    assert f"drover ops cancel {operation}" in outcome.out
 
 
 def test_cancel_without_waiting_says_who_has_to_work_on_it(run: Run, operation: str) -> None:

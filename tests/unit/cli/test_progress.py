@@ -76,6 +76,12 @@ def test_each_problem_is_told_once(clock: FakeClock, terminal: bool) -> None:
     assert text.count("! drain of cmp01: Nova does not answer") == 1
 
 
+@pytest.mark.parametrize("state", ["succeeded", "failed", "cancelled", "halted", "paused"])
+def test_the_note_of_a_result_is_no_problem_on_the_way(state: str) -> None:
+    """It is printed with the result."""
+    assert list(Problems().new(document(state=state, note="it is enabled already"))) == []
+
+
 def test_a_problem_that_comes_back_is_told_again() -> None:
     """Another try that fails alike is news when there was none in between."""
     problems = Problems()
@@ -91,6 +97,14 @@ def test_an_operation_without_figures_can_be_watched(clock: FakeClock) -> None:
     with display(screen, clock) as shown:
         shown.show(document(kind="undrain", summary={}))
     assert file.getvalue() == "undrain cmp01\n"
+
+
+def test_a_drain_without_a_plan_has_no_figures_yet(clock: FakeClock) -> None:
+    """Before the first slice nobody knows how many servers there are."""
+    screen, file = console(terminal=False)
+    with display(screen, clock) as shown:
+        shown.show(document(state="planned", summary={"moved": 0, "total": 0, "eta_seconds": 0.0}))
+    assert file.getvalue() == "drain cmp01 (planned)\n"
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,7 @@ def test_groups_of_both_forms() -> None:
             "members": ["a", "b"],
         }
     )
-    assert (new.policy, new.max_per_host, new.members, new.name) == ("anti-affinity", 2, {"a", "b"}, "db")
+    assert (new.policy, new.max_per_host, new.members, new.name) == ("anti-affinity", 2, frozenset({"a", "b"}), "db")
     old = parse.group({"id": "g", "policies": ["affinity"], "members": []})
     assert (old.policy, old.max_per_host) == ("affinity", 1)
 
@@ -252,7 +252,7 @@ def test_nested_providers_add_up() -> None:
             "flat": {"resources": {"VCPU": {"capacity": 1, "used": 1}}},
         }
     )
-    assert found["root"] == ({"VCPU": 10, "VGPU": 4}, {"VCPU": 2, "VGPU": 1}, {"HW_A", "CUSTOM_B"})
+    assert found["root"] == ({"VCPU": 10, "VGPU": 4}, {"VCPU": 2, "VGPU": 1}, frozenset({"HW_A", "CUSTOM_B"}))
     assert found["flat"] == ({"VCPU": 1}, {"VCPU": 1}, frozenset())
 
 

@@ -33,7 +33,7 @@ def test_one_read_finds_everything(fake: FakeCloud) -> None:
     server = fake.add_server("cmp01", name="db-1", memory_mb=4096, vcpus=2, group=group, pinned_zone="az1")
     fleet = read_fleet(fake.cloud())
     first = fleet.hosts["cmp01"]
-    assert (first.zone, first.accepts, first.aggregates) == ("az1", True, {"fast", "az1"})
+    assert (first.zone, first.accepts, first.aggregates) == ("az1", True, frozenset({"fast", "az1"}))
     assert first.traits == {"HW_X"}
     assert first.capacity["MEMORY_MB"] == 262_144
     assert first.used == {"VCPU": 2, "MEMORY_MB": 4096, "DISK_GB": 1}

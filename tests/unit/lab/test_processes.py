@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 import socket
 import sys
 from datetime import UTC, datetime, timedelta
@@ -57,6 +58,14 @@ def test_deaf_process_is_killed(tmp_path: Path) -> None:
         assert record.alive
     assert processes.stop([record], tmp_path / "run", grace=0) == [record]
     assert not record.alive
+
+
+def test_handler_of_a_signal_is_seen(tmp_path: Path) -> None:
+    """A signal is told to be caught only when the process has a handler for it."""
+    before = signal.signal(signal.SIGUSR2, lambda _number, _frame: None)
+    assert processes.catches(os.getpid(), signal.SIGUSR2)
+    signal.signal(signal.SIGUSR2, before)
+    assert not processes.catches(os.getpid(), signal.SIGUSR2)
 
 
 def test_reused_pid_is_a_stranger(tmp_path: Path) -> None:

@@ -120,20 +120,6 @@ def test_one_of_a_group_at_a_time(policy: str) -> None:
     assert started(decide([adopted, *moves], [migration("mine")])) == ["c"]
 
 
-def test_stopped_affinity_member_follows() -> None:
-    """A cold move waits for a running member of its affinity group, unless that one waits for all the others itself."""
-    cold = move("off", action=Action.COLD_MIGRATE, seconds=99)
-    groups_of = fleet([], [], [group("g", "affinity", "off", "on", "off2")]).groups_of
-    found = decide([cold, move("on", to="cmp03")], groups_of=groups_of)
-    assert started(found) == ["on"]
-    assert "only follow" in found.waiting["off"]
-    assert started(decide([cold, move("on", put_last=True)], groups_of=groups_of)) == ["off"]
-    assert started(decide([cold, move("on", state=MoveState.DONE)], groups_of=groups_of)) == ["off"]
-    assert started(decide([cold, move("off2", action=Action.COLD_MIGRATE)], groups_of=groups_of)) == ["off"]
-    soft = fleet([], [], [group("g", "soft-affinity", "off", "on")]).groups_of
-    assert started(decide([cold, move("on")], groups_of=soft)) == ["off"]
-
-
 def test_back_off_is_respected() -> None:
     """A move does not start before its back-off is over, and starts at that moment."""
     found = decide([move("web", not_before=NOW + timedelta(seconds=30))])

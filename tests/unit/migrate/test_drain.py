@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from tests.support.cloud import FakeCloud
 from tests.support.drains import Drains
 
 Make = Callable[..., Drains]
@@ -24,7 +23,9 @@ def test_a_host_is_emptied(drains: Drains) -> None:
     assert all(drains.fake.server(server).status == "ACTIVE" for server in servers)
     assert Counter(act.server for act in drains.acts("live-migrate")) == Counter(servers)
     assert {step["state"] for step in document["steps"]} == {"done"}
-    assert [step["to"] for step in document["steps"]] == [drains.fake.server(s["subject"]).host for s in document["steps"]]
+    assert [step["to"] for step in document["steps"]] == [
+        drains.fake.server(s["subject"]).host for s in document["steps"]
+    ]
 
 
 @pytest.mark.parametrize(("servers", "requests", "seconds"), [(20, 56, 60.0), (50, 119, 140.0)])
@@ -238,7 +239,10 @@ def test_downtime_needs_consent(drains: Drains) -> None:
     """A running server that cannot move live stays, unless the request allows downtime: then it moves cold."""
     server = drains.fake.add_server("cmp01", name="gpu", extra_specs={"pci_passthrough:alias": "gpu:1"})
     first = drains.drain()
-    assert (first["state"], first["summary"]["left"][0]["way_out"]) == ("halted", "cold migration with --allow-downtime")
+    assert (first["state"], first["summary"]["left"][0]["way_out"]) == (
+        "halted",
+        "cold migration with --allow-downtime",
+    )
     drains.control("cancel", first["id"])
     drains.work(5)
     second = drains.drain(allow_downtime=True)
@@ -389,12 +393,3 @@ def test_the_summary_counts_what_was_moved(drains: Drains) -> None:
     assert summary["api_requests_by_service"] == dict(drains.fake.requests)
     assert 0 < summary["seconds"] <= (drains.clock.now() - begun).total_seconds()
     assert [entry["name"] for entry in summary["left"]] == ["odd"]
-
-
-def test_the_double_knows_no_time_but_the_clocks() -> None:
-    """The cloud of these tests stands still while no clock moves."""
-    from tests.support.cloud import FakeClock
-
-    fake = FakeCloud(FakeClock())
-    fake.add_host("cmp01")
-    assert fake.migrations == []

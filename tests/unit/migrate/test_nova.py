@@ -29,6 +29,11 @@ class FakeStage:
         """Fresh servers on cmp01."""
         return [self.fake.add_server("cmp01") for _ in range(count)]
 
+    def boot_together(self, count: int) -> list[str]:
+        """The same in an affinity group."""
+        group = self.fake.add_group("affinity")
+        return [self.fake.add_server("cmp01", group=group) for _ in range(count)]
+
     def fault(self, server: str, what: str) -> None:
         """The server stalls or fails."""
         self.fake.faults[server] = Fault(**{what: True})  # type: ignore[arg-type]
@@ -87,6 +92,38 @@ def test_evacuation_keeps_its_version(stage: FakeStage) -> None:
     stage.nova.evacuate(vm, "cmp02")
     stage.clock.advance(30)
     assert (stage.fake.server(vm).status, stage.fake.server(vm).host) == ("ACTIVE", "cmp02")
+
+
+def test_a_move_is_forced_in_the_last_version_that_knows_it(stage: FakeStage) -> None:
+    """From 2.68 on Nova refuses `force` as unheard of, so that the request says 2.67."""
+    (vm,) = stage.boot(1)
+    stage.nova.live_migrate(vm, "cmp02", force=True)
+    nova_facts.ended(stage, vm, "completed")
+    with pytest.raises(Refused, match="'force' was unexpected") as refused:
+        stage.cloud.compute.post(f"/servers/{vm}/action", json={"os-migrateLive": {"host": "cmp03", "force": True}})
+    assert refused.value.status == 400
+
+
+def test_a_forced_move_still_needs_room(stage: FakeStage) -> None:
+    """Placement's claim is not skipped: a target that is full, down, or the server's own host is refused."""
+    (vm,) = stage.boot(1)
+    stage.fake.add_host("full", memory_mb=100)
+    stage.fake.kill_host("cmp06")
+    failed = 0
+    for target in ("full", "cmp06", "cmp01"):
+        stage.nova.live_migrate(vm, target, force=True)
+        failed = nova_facts.ended(stage, vm, "error", after=failed).id
+    assert (stage.fake.server(vm).host, stage.fake.server(vm).status) == ("cmp01", "ACTIVE")
+
+
+def test_a_forced_evacuation_with_others_fails(stage: FakeStage) -> None:
+    """As seen on the lab: the new host does not find the other members, and the server is in ERROR on the old one."""
+    vm, _ = stage.boot_together(2)
+    stage.nova.force_down(stage.nova.service("cmp01"), True)
+    stage.nova.evacuate(vm, "cmp02", force=True)
+    nova_facts.ended(stage, vm, "failed")
+    assert (stage.fake.server(vm).host, stage.fake.server(vm).status) == ("cmp01", "ERROR")
+    assert stage.nova.failure_reason(vm) == "Affinity instance group policy was violated"
 
 
 def test_the_double_stops_what_is_evacuated_in_later_versions(stage: FakeStage) -> None:

@@ -255,92 +255,39 @@ def test_anti_affinity_over_nearly_all_hosts() -> None:
     assert targets(full)["free"] is not None
 
 
-def test_affinity_members_move_together() -> None:
-    """Members of an affinity group go to one host, the one that holds all of them."""
-    hosts = [SOURCE, host("cmp02", gib=10), host("cmp03", gib=20, used={"MEMORY_MB": 7 * GIB})]
-    servers = [server("a", gib=6), server("b", gib=6), server("lone", gib=1)]
-    plan = plan_drain(fleet(hosts, servers, [group("one", "affinity", "a", "b")]), "cmp01", PLAIN)
-    assert targets(plan) == {"a": "cmp03", "b": "cmp03", "lone": "cmp02"}
+def test_affinity_group_stays_as_a_whole() -> None:
+    """Members of an affinity group on one host stay there, whatever room there is, and the others still move."""
+    servers = [server("a"), server("b", status="SHUTOFF"), server("free")]
+    plan = plan_drain(fleet([SOURCE, host("cmp02")], servers, [group("one", "affinity", "a", "b")]), "cmp01", PLAIN)
+    assert targets(plan) == {"a": None, "b": None, "free": "cmp02"}
+    assert not plan.feasible
+    assert plan.shortfall is None
+    assert "in affinity group one with 1 other" in lines(plan)["a"].reason
+    assert lines(plan)["b"].way_out.startswith("shelve all its members")
 
 
-def test_chain_of_affinity_groups_moves_together() -> None:
-    """Servers that a chain of affinity groups joins go to one host."""
-    links = (("a", "b"), ("c", "d"), ("d", "a"), ("b", "c"))
-    chain = [group("-".join(link), "affinity", *link) for link in links]
-    hosts = [SOURCE, host("cmp02"), host("cmp03")]
-    plan = plan_drain(fleet(hosts, [server(name) for name in "abcde"], chain), "cmp01", PLAIN)
-    assert len({targets(plan)[name] for name in "abcd"}) == 1
-    assert targets(plan)["e"] not in {targets(plan)["a"], None}
-
-
-def test_contradicting_groups_are_told() -> None:
-    """Servers that must be together and apart have no target."""
-    groups = [group("g1", "affinity", "a", "b"), group("g2", "anti-affinity", "a", "b")]
-    plan = plan_drain(fleet([SOURCE, host("cmp02")], [server("a"), server("b")], groups), "cmp01", PLAIN)
-    assert {line.action for line in plan.servers} == {Action.CANNOT}
-
-
-@pytest.mark.parametrize(
-    ("status", "action", "way_out"),
-    [("ERROR", Action.CANNOT, "a: mend it"), ("REBOOT", Action.WAIT, "a: wait")],
-)
-def test_who_stays_keeps_its_affinity_group(status: str, action: Action, way_out: str) -> None:
-    """When one member of an affinity group stays, the others stay too, along a chain of groups, and say for whom."""
-    servers = [server("a", status=status), server("b"), server("c"), server("free")]
-    groups = [
-        group("g2", "affinity", "b", "c"),
-        group("g1", "affinity", "a", "b"),
-        group("s", "soft-affinity", "a", "free"),
-    ]
-    plan = lines(plan_drain(fleet([SOURCE, host("cmp02")], servers, groups), "cmp01", PLAIN))
-    assert plan["b"].action is action
-    assert plan["b"].reason == "affinity group g1 stays together, and a stays here"
-    assert plan["b"].way_out.startswith(way_out)
-    assert plan["c"].action is action
-    assert plan["free"].to == "cmp02"
-
-
-@pytest.mark.parametrize("members", [["off"], ["off", "off2"]])
-def test_stopped_affinity_members_cannot_leave_first(members: list[str]) -> None:
-    """When all members of an affinity group are stopped, Nova lets none of them go, and the plan says what helps."""
-    servers = [server(name, status="SHUTOFF") for name in members]
-    together, soft = group("one", "affinity", *members, "deleted"), group("one", "soft-affinity", *members)
-    hosts = [SOURCE, host("cmp02"), host("cmp03")]
-    plan = plan_drain(fleet(hosts, servers, [together]), "cmp01", PLAIN)
-    assert {line.action for line in plan.servers} == {Action.CANNOT}
-    assert "in affinity group one" in plan.servers[0].reason
-    assert "start one member" in plan.servers[0].way_out
-    assert plan_drain(fleet(hosts, servers, [soft]), "cmp01", PLAIN).feasible
-
-
-@pytest.mark.parametrize("leader", [server("on"), server("on", "cmp03"), server("on", task_state="migrating")])
-def test_stopped_affinity_members_follow(leader: Any) -> None:
-    """With a member that moves live, is in flight, or lives elsewhere, the stopped ones follow to its host."""
-    flights = [migration("on", target="cmp03")] if leader.task_state else []
-    servers = [server("off", status="SHUTOFF"), leader]
-    together = [group("one", "affinity", "off", "on")]
+def test_lone_affinity_member_is_forced() -> None:
+    """A lone member is asked for past the scheduler, to the target that the plan chooses; nobody else is."""
     hosts = [SOURCE, host("cmp02", used={"VCPU": 60}), host("cmp03")]
-    plan = plan_drain(fleet(hosts, servers, together, flights), "cmp01", PLAIN)
-    assert (lines(plan)["off"].action, lines(plan)["off"].to) == (Action.COLD_MIGRATE, "cmp03")
-    offloaded = [servers[0], server("on", None, status="SHELVED_OFFLOADED")]
-    assert not plan_drain(fleet(hosts, offloaded, together), "cmp01", PLAIN).feasible
-
-
-def test_deleted_member_holds_nobody() -> None:
-    """A member that is being deleted does not keep its affinity group here."""
-    servers = [server("a", task_state="deleting"), server("b")]
-    plan = plan_drain(fleet([SOURCE, host("cmp02")], servers, [group("g", "affinity", "a", "b")]), "cmp01", PLAIN)
+    plan = plan_drain(
+        fleet(hosts, [server("a", gib=64), server("free")], [group("one", "affinity", "a")]), "cmp01", PLAIN
+    )
+    assert {line.name: line.force for line in plan.servers} == {"a": True, "free": False}
+    assert targets(plan)["a"] == "cmp03"
     assert plan.feasible
-    assert targets(plan) == {"a": None, "b": "cmp02"}
 
 
-def test_affinity_follows_the_member_that_has_left() -> None:
-    """When a member is in flight already, the others go where it goes."""
-    hosts = [SOURCE, host("cmp02"), host("cmp03", used={"VCPU": 50})]
-    servers = [server("a", task_state="migrating"), server("b")]
-    away = [migration("a", target="cmp03")]
-    plan = plan_drain(fleet(hosts, servers, [group("one", "affinity", "a", "b")], away), "cmp01", PLAIN)
+def test_divided_affinity_group_is_reunited() -> None:
+    """Members go where the others are, with the scheduler's consent; when that host is full they stay."""
+    servers = [server("a"), server("b"), server("there", "cmp03")]
+    together = [group("one", "affinity", "a", "b", "there")]
+    plan = plan_drain(fleet([SOURCE, host("cmp02"), host("cmp03")], servers, together), "cmp01", PLAIN)
     assert targets(plan) == {"a": "cmp03", "b": "cmp03"}
+    assert not any(line.force for line in plan.servers)
+    full = plan_drain(fleet([SOURCE, host("cmp02"), host("cmp03", gib=7)], servers, together), "cmp01", PLAIN)
+    assert sorted(str(to) for to in targets(full).values()) == ["None", "cmp03"]
+    assert full.shortfall is not None
+    assert "1 away from affinity group one" in full.shortfall.text or full.shortfall.missing == {"MEMORY_MB": GIB}
 
 
 def test_document_is_the_published_one() -> None:

@@ -142,18 +142,28 @@ def test_no_host_is_overfilled(cloud: Fleet) -> None:
 
 @QUICK
 @given(cloud=clouds())
-def test_hard_groups_hold(cloud: Fleet) -> None:
-    """No target gets more members of an anti-affinity group than allowed; affinity members go to one host."""
+def test_anti_affinity_holds(cloud: Fleet) -> None:
+    """No target gets more members of an anti-affinity group than allowed."""
     chosen = placed(cloud, plan_drain(cloud, HOSTS[0], DrainPolicy()))
     for one in cloud.groups.values():
-        mine = {chosen[member] for member in one.members if member in chosen}
         if one.policy == "anti-affinity":
-            for name in mine:
+            for name in {chosen[member] for member in one.members if member in chosen}:
                 assert len(bound_for(cloud, chosen, one, name)) <= one.max_per_host
-        if one.policy == "affinity":
-            assert len(mine) <= 1
-            others = {name for name in cloud.hosts if bound_for(cloud, {}, one, name) - chosen.keys()}
-            assert not mine or not others or mine <= others
+
+
+@QUICK
+@given(cloud=clouds())
+def test_affinity_holds(cloud: Fleet) -> None:
+    """A member goes only to where others of its group are; without others it goes anywhere, live and forced."""
+    plan = plan_drain(cloud, HOSTS[0], DrainPolicy())
+    chosen, lines = placed(cloud, plan), {line.id: line for line in plan.servers}
+    grouped = {member: one for one in cloud.groups.values() if one.policy == "affinity" for member in one.members}
+    for name, to in chosen.items():
+        others = [cloud.servers[other] for other in grouped[name].members - {name}] if name in grouped else []
+        homes = {other.host for other in others if other.status != "SHELVED_OFFLOADED"}
+        assert lines[name].force == (name in grouped and not homes)
+        assert lines[name].action is Action.LIVE_MIGRATE or not lines[name].force
+        assert not homes or to in homes
 
 
 @QUICK
@@ -169,19 +179,18 @@ def test_every_server_has_one_true_line(cloud: Fleet, downtime: bool) -> None:
         assert bool(line.way_out) == (line.action in (Action.CANNOT, Action.WAIT))
     assert plan.feasible == all(line.action in MOVES | {Action.LEAVE} for line in plan.servers)
     assert (plan.shortfall is None) == all("no host can take it" not in line.reason for line in plan.servers)
-    shuffled = Fleet(dict(reversed(cloud.hosts.items())), cloud.servers, cloud.groups, cloud.migrations)
+    shuffled = Fleet(dict(reversed(list(cloud.hosts.items()))), cloud.servers, cloud.groups, cloud.migrations)
     assert plan_drain(shuffled, HOSTS[0], policy) == plan
 
 
 @QUICK
 @given(cloud=clouds())
 def test_refused_server_fits_nowhere(cloud: Fleet) -> None:
-    """A lone server that the plan refuses finds no target either when all that was placed is counted."""
+    """A server that the plan refuses finds no target either when all that was placed is counted."""
     plan = plan_drain(cloud, HOSTS[0], DrainPolicy())
     chosen = placed(cloud, plan)
     for line in plan.servers:
-        together = any(one.policy == "affinity" for one in cloud.groups_of.get(line.id, ()))
-        if line.reason.startswith("no host can take it") and not together:
+        if line.reason.startswith("no host can take it"):
             assert choose(cloud, cloud.servers[line.id], planned=chosen).host is None
             assert choose(cloud, cloud.servers[line.id], planned=chosen).reason in line.reason
 

@@ -206,18 +206,19 @@ def test_offloaded_member_is_nowhere() -> None:
 
 
 def test_affinity() -> None:
-    """A member goes where the others already are or are bound for; those still on the source do not hold it."""
+    """A member goes where others are by now; those on the source, or only bound for a host, do not draw it there."""
     web = server("web")
     hosts = [host("cmp02"), host("cmp03", used=used(0.8)), host("cmp04", used=used(0.9))]
     together = [group("one", "affinity", "web", "twin", "deleted")]
     assert chosen(hosts, web, server("twin", "cmp03"), groups=together) == "cmp03"
     assert chosen(hosts, web, server("twin"), groups=together) == "cmp02"
-    assert chosen(hosts, web, server("twin"), groups=together, planned={"twin": "cmp04"}) == "cmp04"
-    assert (
-        chosen(hosts, web, server("twin"), groups=together, migrations=[migration("twin", target="cmp04")]) == "cmp04"
-    )
+    away = server("twin", "cmp03")
+    assert chosen(hosts, web, away, groups=together, planned={"twin": "cmp04"}) == "cmp03"
+    leaving = [migration("twin", "cmp03", "cmp04")]
+    assert chosen(hosts, web, away, groups=together, migrations=leaving) == "cmp03"
     choice = refused(hosts[:2], web, server("twin", "cmp09"), groups=together)
     assert choice.reason == "of 2 hosts: 2 away from affinity group one"
+    assert choice.crowded
 
 
 def test_soft_groups_are_wishes() -> None:

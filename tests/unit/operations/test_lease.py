@@ -18,7 +18,12 @@ def test_a_leased_operation_is_not_claimed(bench: Bench) -> None:
     bench.claim(operation_id)
     sleeps: list[float] = []
     sleep = bench.clock.sleep
-    bench.clock.sleep = lambda seconds: (sleeps.append(seconds), sleep(seconds))[1]  # type: ignore[method-assign]
+
+    def note_and_sleep(seconds: float) -> None:
+        sleeps.append(seconds)
+        sleep(seconds)
+
+    bench.clock.sleep = note_and_sleep  # type: ignore[method-assign]
     assert bench.engine.work(20) is None
     assert sleeps == []
     assert bench.engine.work(40) == operation_id

@@ -6,13 +6,20 @@ import threading
 from dataclasses import replace
 
 import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from shared.errors import Permanent, Rejected, Retry
 from shared.events import Event
 from shared.operations.inbox import MAX_ID
 from shared.store import Operation
+from shared.telemetry.traces import start_tracing
 from tests.support.bench import Bench
-from tests.support.kinds import control, walk
+from tests.support.kinds import at_once, control, tick, walk
+
+
+def wait_at(barrier: threading.Barrier) -> None:
+    """Until the other threads are there as well."""
+    barrier.wait(5)
 
 
 def test_a_request_opens_an_operation(bench: Bench) -> None:
@@ -39,7 +46,7 @@ def test_a_duplicate_is_answered_as_the_first_and_does_nothing(bench: Bench) -> 
 def test_duplicates_at_the_same_time_have_one_effect(bench: Bench) -> None:
     """Four threads that deliver one event get one reply, and there is one operation."""
     together = threading.Barrier(4)
-    bench.kind.on_prepare = lambda: together.wait(5) and None  # all of them are past the look into the inbox
+    bench.kind.on_prepare = lambda: wait_at(together)  # all of them are past the look into the inbox
     replies: list[Event | None] = []
     threads = [threading.Thread(target=lambda: replies.append(bench.engine.handle(walk()))) for _ in range(4)]
     for thread in threads:
@@ -56,7 +63,7 @@ def test_two_requests_for_one_target_at_the_same_time_share_the_operation(bench:
     """The one that comes second is answered with the operation of the first, and both are in the inbox."""
     together = threading.Barrier(2)
     first_time = [True, True]
-    bench.kind.on_prepare = lambda: first_time and first_time.pop() and together.wait(5) and None
+    bench.kind.on_prepare = lambda: wait_at(together) if first_time and first_time.pop() else None
     replies: list[Event | None] = []
     threads = [threading.Thread(target=lambda n=n: replies.append(bench.engine.handle(walk(n)))) for n in ("1", "2")]
     for thread in threads:
@@ -98,6 +105,22 @@ def test_what_cannot_be_done_is_rejected(bench: Bench, error: Exception) -> None
     assert (row.outcome, row.reason) == ("rejected", "no such host")
     bench.kind.refusal = None
     assert bench.engine.handle(walk()) == reply
+
+
+def test_duplicates_that_are_rejected_at_the_same_time_get_one_answer(bench: Bench) -> None:
+    """Four threads deliver one event that can't be done: one row, one rejection."""
+    together = threading.Barrier(4)
+    bench.kind.on_prepare = lambda: wait_at(together)
+    bench.kind.refusal = Rejected("no such host")
+    replies: list[Event | None] = []
+    threads = [threading.Thread(target=lambda: replies.append(bench.engine.handle(walk()))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(replies) == 4
+    assert all(reply is not None and reply == replies[0] for reply in replies)
+    assert len(bench.inbox()) == 1
 
 
 def test_not_now_leaves_no_trace(bench: Bench) -> None:
@@ -234,6 +257,51 @@ def test_events_are_counted(bench: Bench, events: list[Event], result: dict[str,
     for name, number in result.items():
         labels = {"type": "io.drover.walk.requested", "result": name}
         assert bench.engine.metrics.registry.get_sample_value("drover_events_received_total", labels) == number
+
+
+def test_a_tick_measures_the_store(bench: Bench) -> None:
+    """How many operations are in which state, and how many events wait to be sent."""
+    bench.begin("1", target="a")
+    bench.kind.script = lambda work: None
+    bench.begin("2", target="b")
+    bench.engine.work(0.0)
+    bench.kind.script = at_once
+    bench.engine.handle(tick())
+    value = bench.engine.metrics.registry.get_sample_value
+    assert value("drover_operations", {"state": "running"}) == 1
+    assert value("drover_operations", {"state": "succeeded"}) == 1
+    assert value("drover_operations", {"state": "planned"}) is None
+    assert value("drover_outbox_waiting") == 0
+
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def test_the_trace_of_a_request_goes_on_in_its_reply(bench: Bench) -> None:
+    """Also without a collector: Drover cuts nobody's trace."""
+    reply = bench.engine.handle(replace(walk(), extensions={"traceparent": TRACE}))
+    assert reply is not None
+    assert reply.extensions == {"traceparent": TRACE}
+    reply = bench.engine.handle(replace(walk("2"), extensions={"traceparent": "nonsense"}))
+    assert reply is not None
+    assert reply.extensions == {}
+
+
+def test_spans_of_a_request_and_its_slices(bench: Bench) -> None:
+    """With a collector, each event and each slice is a span, the slice within the event."""
+    exporter = InMemorySpanExporter()
+    tracing = start_tracing(None, exporter=exporter)
+    bench.engine = bench.new_engine(tracing=tracing)
+    bench.begin()
+    bench.engine.handle(replace(tick(), extensions={"traceparent": TRACE}))
+    tracing.close()
+    spans = exporter.get_finished_spans()
+    assert [span.name for span in spans] == ["event", "slice", "event"]
+    assert spans[1].parent is not None
+    assert spans[1].parent.span_id == spans[2].context.span_id
+    assert f"{spans[1].context.trace_id:032x}" == TRACE.split("-")[1]
+    assert spans[2].attributes is not None
+    assert spans[2].attributes["type"] == "io.drover.tick"
 
 
 def test_a_request_put_off_is_counted(bench: Bench) -> None:

@@ -102,6 +102,23 @@ def test_a_migration_that_breaks_off_leaves_nothing(tmp_path: Path, monkeypatch:
     database.close()
 
 
+def test_tables_can_be_taken_down_again(tmp_path: Path) -> None:
+    """The history goes both ways."""
+    from alembic import command
+    from alembic.config import Config
+
+    database = create(f"sqlite:///{tmp_path}/drover.db")
+    config = Config()
+    config.set_main_option("script_location", str(Path(module.__file__).parent / "migrations"))
+    with database.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+    assert database.revision() is None
+    database.upgrade()
+    assert database.revision() == module.HEAD
+    database.close()
+
+
 @pytest.fixture
 def locked(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     """A store whose one write lock somebody else holds."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -20,7 +21,7 @@ from shared.store.database import HEAD
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def operation(id: str = "1", **values: object) -> Operation:
+def operation(id: str = "1", **values: Any) -> Operation:
     """A row."""
     return Operation(id=id, kind="walk", cloud="lab", target="a", reason="r", requester="me", created_at=NOW, **values)
 
