@@ -55,7 +55,7 @@ class Figures:
         summary = document["summary"]
         eta = summary.get("eta_seconds")
         return cls(
-            moved=_number(summary.get("moved")),
+            moved=_number(summary.get("moved")) + _number(summary.get("arrived")),
             total=_number(summary.get("total")) or None,
             memory_mb=float(summary.get("memory_mb_moved") or 0),
             eta_seconds=None if eta is None else float(eta),

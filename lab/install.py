@@ -39,6 +39,8 @@ PROGRAMS = {
 SEARCH = ("/usr/sbin", "/sbin", "/usr/local/sbin")
 POLICY = Path("/usr/sbin/policy-rc.d")
 """Asked by Debian's packages before they start a daemon (invoke-rc.d(8)); 101 forbids it."""
+COMPUTE_CODE = {"driver", "faults", "computes"}
+"""Modules of lab.inside that a running compute would have to be restarted for."""
 APT_SECONDS = 600
 PIP_SECONDS = 600
 DRIVER_MODULE = 'from drover_lab.driver import LabDriver\n\n__all__ = ["LabDriver"]\n'
@@ -145,20 +147,24 @@ def _venv(lab: Lab) -> None:
 
 
 def _inside(lab: Lab) -> bool:
-    """Put the code of lab.inside into the venv, and its driver where Nova looks for one; True if it is new."""
+    """Put the code of lab.inside into the venv, and its driver where Nova looks for one.
+
+    Returns:
+        Whether any of it that computes run is new.
+    """
     found = list(lab.venv.glob("lib/python*/site-packages"))
     if not found:
         raise LabError(f"{lab.venv} is no complete venv: `drover lab destroy` and make the lab again")
     wanted = {f"drover_lab/{path.name}": path.read_text() for path in Path(__file__).with_name("inside").glob("*.py")}
     wanted["nova/virt/drover_lab.py"] = DRIVER_MODULE
-    changed = False
+    changed = set()
     for name, text in wanted.items():
         target = found[0] / name
         if not target.exists() or target.read_text() != text:
             target.parent.mkdir(exist_ok=True)
             target.write_text(text)
-            changed = True
-    return changed
+            changed.add(Path(name).stem)
+    return bool(changed & COMPUTE_CODE)
 
 
 def _run(command: list[str], seconds: float) -> None:

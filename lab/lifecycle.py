@@ -190,5 +190,8 @@ def destroy(directory: Path, progress: Progress) -> bool:
         lab = Lab(directory, layout.DEFAULT_PORT_BASE, layout.Options(), {})
     down(lab, progress)
     with progress.step(f"removing {directory}"):
-        shutil.rmtree(directory)
+        for path in directory.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+        shutil.rmtree(directory)  # with its marker, last: until then it can be destroyed again
     return True

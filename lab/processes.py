@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lab.errors import ProcessDied
+from lab.errors import LabError, ProcessDied
 
 LOG_LIMIT = 20 * 1024 * 1024
 """Bytes after which a log is set aside at the next start."""
@@ -20,7 +20,7 @@ POLL = 0.1
 """Seconds between two looks at a process that is to end."""
 MARK = "DROVER_LAB_RUN"
 """Environment variable that every process of a lab carries: the directory of its record."""
-KILL_SECONDS = 10.0
+KILL_SECONDS = 30.0
 """Seconds that the kernel may need to end what was killed."""
 
 
@@ -156,15 +156,22 @@ def stop(targets: Iterable[Record], run: Path, grace: float) -> list[Record]:
 
     Returns:
         Those that had to be killed.
+
+    Raises:
+        LabError: one can't be ended.
     """
     targets = list(targets)
     _signal(targets, run, signal.SIGTERM)
-    left = _wait(targets, run, grace)
-    _signal(left, run, signal.SIGKILL)
-    _wait(left, run, KILL_SECONDS)
+    left = killed = _wait(targets, run, grace)
+    deadline = time.monotonic() + KILL_SECONDS
+    while left:  # again and again: one may have forked in the moment before its end
+        if time.monotonic() > deadline:
+            raise LabError(f"{', '.join(record.name for record in left)} can't be ended, not even by SIGKILL")
+        _signal(left, run, signal.SIGKILL)
+        left = _wait(left, run, POLL)
     for record in targets:
         (run / f"{record.name}.json").unlink(missing_ok=True)
-    return left
+    return killed
 
 
 def _wait(targets: list[Record], run: Path, seconds: float) -> list[Record]:
@@ -173,7 +180,7 @@ def _wait(targets: list[Record], run: Path, seconds: float) -> list[Record]:
     while True:
         sessions = _sessions()
         left = [record for record in targets if _members(record, run, sessions)]
-        if not left or time.monotonic() > deadline:
+        if not left or time.monotonic() >= deadline:
             return left
         time.sleep(POLL)
 

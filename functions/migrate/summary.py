@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from functions.migrate.forecast import makespan
-from functions.migrate.model import ACTIVE_MOVES, MOVES, UNFINISHED, MoveState
+from functions.migrate.model import ACTIVE_MOVES, MOVES, MoveState
 from functions.migrate.moves import ServerMove
 from shared.store import ENDED, Operation, OperationState, Step
 
@@ -18,23 +18,26 @@ NOVA = "compute"
 def summarise(operation: Operation, steps: Sequence[Step], now: datetime) -> dict[str, Any]:
     """The JSON summary.
 
-    `moved` and `total` count servers; `left` lists those that stay, with the reason and the way out; `seconds` and
-    `eta_seconds` are times; `api_requests` counts Nova's, `api_requests_by_service` all.
+    `moved` and `total` count servers, `arrived` those that Nova says have moved and that were not looked at yet;
+    `left` lists those that stay, with the reason and the way out; `seconds` and `eta_seconds` are times;
+    `api_requests` counts Nova's, `api_requests_by_service` all. `memory_mb_moved` includes the arrived.
     """
     moves = [ServerMove(step) for step in steps]
     done = [move for move in moves if move.state is MoveState.DONE]
+    arrived = [move for move in moves if move.state is MoveState.ARRIVED]
     wanted = [move for move in moves if move.state is MoveState.DONE or move.unfinished or _stays(move)]
     requests: dict[str, int] = operation.memo.get("requests", {})
     ended = operation.finished_at or now
     over = operation.state in ENDED or operation.state == OperationState.HALTED
     return {
         "moved": len(done),
+        "arrived": len(arrived),
         "total": len(wanted),
         "left": [_left(move, operation) for move in moves if _stays(move) or (over and move.unfinished)],
         "seconds": round((ended - (operation.started_at or ended)).total_seconds(), 1),
         "api_requests": requests.get(NOVA, 0),
         "api_requests_by_service": dict(requests),
-        "memory_mb_moved": sum(move.record.memory_mb for move in done),
+        "memory_mb_moved": sum(move.record.memory_mb for move in done + arrived),
         "memory_mb_total": sum(move.record.memory_mb for move in wanted),
         "in_flight": sum(move.state in ACTIVE_MOVES for move in moves),
         "eta_seconds": _eta(operation, moves),
@@ -60,8 +63,10 @@ def _eta(operation: Operation, moves: Sequence[ServerMove]) -> float | None:
     """Seconds that the moves which are left will take, at the pace of those that are through."""
     if operation.finished_at is not None:
         return 0.0
-    seconds = [move.record.seconds for move in moves if move.state in UNFINISHED and move.action in MOVES]
-    through = [move for move in moves if move.state is MoveState.DONE and move.record.seconds_taken]
+    ended = (MoveState.DONE, MoveState.ARRIVED)
+    left = [move for move in moves if move.unfinished and move.state not in ended and move.action in MOVES]
+    seconds = [move.record.seconds for move in left]
+    through = [move for move in moves if move.state in ended and move.record.seconds_taken]
     if through:
         forecast = sum(move.record.seconds for move in through)
         taken = sum(move.record.seconds_taken or 0.0 for move in through)

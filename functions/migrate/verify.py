@@ -35,7 +35,8 @@ def verify(slice: Slice, at_once: bool) -> None:
         at_once: do not wait until `EVERY` has passed since the last look, if any has arrived.
     """
     arrived = [move for move in slice.moves.values() if move.state is MoveState.ARRIVED]
-    if not (slice.due(LOOKED, EVERY) or (arrived and at_once)):
+    wanted = arrived or slice.work.may_start  # what comes now is of no interest to a drain that starts nothing
+    if not wanted or not (slice.due(LOOKED, EVERY) or (arrived and at_once)):
         return
     found = _changed(slice, arrived) if arrived else read_servers(slice.link.cloud, host=slice.host)
     slice.mark(LOOKED)

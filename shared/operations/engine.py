@@ -266,7 +266,11 @@ class Engine:
         log.error("unexpected error in a slice", operation=operation.id, kind=operation.kind, exc_info=error)
         operation.failures += 1
         if operation.failures < BUG_LIMIT:
-            return BUG_DELAY * float(2 ** (operation.failures - 1))
+            after = BUG_DELAY * float(2 ** (operation.failures - 1))
+            if operation.state != OperationState.HALTED:
+                again = f"tried again in {after:.0f} s ({operation.failures} of {BUG_LIMIT})"
+                operation.note = clean_text(f"unexpected {type(error).__name__}: {error}; {again}")
+            return after
         operation.failures = 0
         text = clean_text(f"unexpected {type(error).__name__} {BUG_LIMIT} times in a row: {error}; see the log")
         earlier = f"{operation.note}; then " if operation.state == OperationState.HALTED and operation.note else ""

@@ -38,12 +38,8 @@ class Metrics:
         self._events = Counter("drover_events_received", text, ["type", "result"], registry=here)
         text = "Duration of one slice of an operation."
         self._slices = Histogram("drover_slice_seconds", text, ["kind"], registry=here, buckets=SLICE_BUCKETS)
-        text = "Steps that ended, by the operation's kind and result."
-        self._steps = Counter("drover_steps", text, ["kind", "result"], registry=here)
         text = "Operations in the store by state."
         self._operations = Gauge("drover_operations", text, ["state"], registry=here)
-        text = "HTTP requests sent to OpenStack, by service."
-        self._requests = Counter("drover_cloud_requests", text, ["service"], registry=here)
         text = "Events that are stored and not sent yet."
         self._outbox = Gauge("drover_outbox_waiting", text, registry=here)
 
@@ -55,19 +51,11 @@ class Metrics:
         """One invocation worked on an operation for so many seconds."""
         self._slices.labels(kind).observe(seconds)
 
-    def step_ended(self, kind: str, result: str) -> None:
-        """A step ended: `succeeded`, `failed` or `skipped`."""
-        self._steps.labels(kind, result).inc()
-
     def operations(self, by_state: Mapping[str, int]) -> None:
         """How many operations the store has in each state; a state that is not named has none."""
         self._operations.clear()
         for state, number in by_state.items():
             self._operations.labels(state).set(number)
-
-    def cloud_requests(self, service: str, number: int = 1) -> None:
-        """So many more requests were sent to a service of the cloud, such as `compute`."""
-        self._requests.labels(self._bounded("service", service)).inc(number)
 
     def outbox_waiting(self, number: int) -> None:
         """So many events wait to be sent."""

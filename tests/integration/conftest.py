@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
@@ -19,6 +20,7 @@ TABLES = "step, operation, inbox, outbox, audit"
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """The server."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends the tests ends the server as well
     try:
         server = Postgres()
     except PostgresMissing as error:

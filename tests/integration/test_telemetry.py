@@ -54,10 +54,10 @@ def collector() -> Iterator[Collector]:
 def test_metrics_are_served() -> None:
     """`GET /metrics` answers with what was counted, and after closing the port is free again."""
     metrics = Metrics()
-    metrics.cloud_requests("compute", 3)
+    metrics.outbox_waiting(3)
     server = serve_metrics(metrics, 0, "127.0.0.1")
     with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=5) as answer:
-        assert 'drover_cloud_requests_total{service="compute"} 3.0' in answer.read().decode()
+        assert "drover_outbox_waiting 3.0" in answer.read().decode()
     server.close()
     serve_metrics(metrics, server.port, "127.0.0.1").close()
 

@@ -126,7 +126,7 @@ class LabUnderTest:
 
 @pytest.fixture(scope="session")
 def lab_session() -> LabUnderTest:
-    """The lab of DROVER_LAB_DIR, or the default one, with at least six computes and the default pace; it stays up after the tests."""
+    """The lab of DROVER_LAB_DIR, or the default one, with six computes or more, at its default pace; it stays up."""
     directory = layout.default_directory()
     with lifecycle.locked(directory):
         lab = choose.lab(directory, choose.Given(computes=COMPUTES, cap=1, seconds=2.0), None)

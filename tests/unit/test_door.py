@@ -97,6 +97,15 @@ def test_a_request_is_answered_with_an_event(client: FlaskClient, bench: Bench, 
     assert reply(post(client, event(), structured))["id"] == first["id"]
 
 
+@pytest.mark.parametrize("header", ["traceparent", "ce-traceparent"])
+def test_the_trace_goes_on(client: FlaskClient, header: str) -> None:
+    """Knative keeps it in an HTTP header of its own, others in the event; the reply carries it as its extension."""
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    headers, body = to_binary(event())
+    answer = client.post("/", data=body, headers={**headers, header: trace})
+    assert reply(answer)["traceparent"] == trace
+
+
 def test_a_tick_without_news_is_answered_with_nothing(client: FlaskClient) -> None:
     """204 and no body: a broker takes any other body that is no event for a failure."""
     response = post(client, event("io.drover.tick", {}))

@@ -110,7 +110,7 @@ def test_own_obstacle_comes_first(status: str, action: Action) -> None:
 
 
 def test_drain_of_affinity_groups(drains: Drains) -> None:
-    """A drain forces the lone member to another host, leaves the pair alone, says why, and the audit shows the force."""
+    """A drain forces the lone member away, leaves the pair alone, says why, and the audit shows the force."""
     alone = drains.fake.add_server("cmp01", name="alone", group=drains.fake.add_group("affinity", name="g1"))
     pair = drains.fake.add_group("affinity", name="g2")
     together = [drains.fake.add_server("cmp01", name=name, group=pair) for name in ("p1", "p2")]

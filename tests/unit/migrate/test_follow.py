@@ -216,8 +216,12 @@ def test_a_migration_that_somebody_aborts_is_a_failed_try(drains: Drains) -> Non
 def test_a_request_that_nova_forgets_counts_as_failed(drains: Drains) -> None:
     """Accepted with 202, and no migration ever comes of it: after 90 s it is tried again."""
     server = drains.servers(1)[0]
-    forget = drains.fake.world.live_migrate
-    drains.fake.world.live_migrate = lambda *args: setattr(drains.fake.world, "live_migrate", forget)  # type: ignore[method-assign]
+    accept = drains.fake.world.live_migrate
+
+    def forget(record: object, host: object, **how: object) -> None:
+        drains.fake.world.live_migrate = accept  # type: ignore[method-assign]
+
+    drains.fake.world.live_migrate = forget  # type: ignore[method-assign]
     document = drains.drain()
     assert document["state"] == "succeeded"
     assert drains.step(document["id"], server)["attempts"] == 2
@@ -230,7 +234,7 @@ def test_a_request_that_hangs_in_its_task_counts_as_failed(drains: Drains) -> No
     """Nova has begun a task and never writes a migration: the reason names the task."""
     server = drains.servers(1)[0]
 
-    def hang(record: object, host: object) -> None:
+    def hang(record: object, host: object, **how: object) -> None:
         drains.fake.set_status(server, "ACTIVE", "migrating")
 
     drains.fake.world.live_migrate = hang  # type: ignore[method-assign]
@@ -245,7 +249,7 @@ def test_a_server_that_vanishes_without_a_trace_is_looked_up(drains: Drains) -> 
     """No migration shows, and it is not on the host any more: the server itself tells where it is."""
     server = drains.servers(1)[0]
 
-    def teleport(record: object, host: str) -> None:
+    def teleport(record: object, host: str, **how: object) -> None:
         drains.fake.server(server).host = host
         drains.fake.server(server).updated = drains.clock.now()
 

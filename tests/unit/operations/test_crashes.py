@@ -162,6 +162,26 @@ def accident(rig: Rig, number: int, what: str) -> None:
     rig.fate.on_point = on_point
 
 
+def test_a_request_whose_answer_never_came_is_not_taken_twice(fresh: Callable[[], Rig]) -> None:
+    """A crash at any point while a request is taken; the operation, if there is one, has ended when the event comes
+    again: still there is one operation, and the answer names it."""
+    rig = fresh()
+    rig.deliver(walk(steps=1))
+    points = len(rig.fate.points)
+    assert points >= 3
+    for number in range(1, points + 1):
+        rig = fresh()
+        accident(rig, number, "crash")
+        assert rig.deliver(walk(steps=1)) is None
+        rig.settle()
+        reply = rig.deliver(walk(steps=1))
+        rig.settle()
+        (operation,) = rig.bench.rows(Operation)
+        assert reply is not None
+        assert reply.data["operation"] == operation.id
+        assert rig.bench.acts().count("accept walk") == 1
+
+
 ACCIDENTS = st.sampled_from([None, None, None, None, None, "crash", "answer lost", "late", "taken over"])
 
 

@@ -190,3 +190,5 @@ def test_other_operations_are_seen_through_work(bench: Bench) -> None:
     assert other.other_targets() == ["a"]
     assert [row.subject for row in other.other_steps(["moving"])] == ["x"]
     assert work.other_targets() == ["b"]
+    assert work.living("walk") == bench.operation(first)
+    assert work.living("climb") is None

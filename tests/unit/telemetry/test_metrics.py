@@ -34,17 +34,6 @@ def test_slices() -> None:
     assert 'drover_slice_seconds_sum{kind="drain"} 85.2' in lines
 
 
-def test_steps_and_requests() -> None:
-    """Steps are counted by kind and result, requests to the cloud by service."""
-    metrics = Metrics()
-    metrics.step_ended("drain", "failed")
-    metrics.cloud_requests("compute", 7)
-    metrics.cloud_requests("compute")
-    lines = _text(metrics)
-    assert 'drover_steps_total{kind="drain",result="failed"} 1.0' in lines
-    assert 'drover_cloud_requests_total{service="compute"} 8.0' in lines
-
-
 def test_states_that_ended_disappear() -> None:
     """The number of operations is told anew each time, so that no old state is left standing."""
     metrics = Metrics()
