@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from functions.migrate import ending, rhythm, service
@@ -20,7 +20,7 @@ from functions.migrate.slice import Link, Slice
 from functions.migrate.stall import Abort, ask_abort, watch
 from functions.migrate.start import start_moves
 from functions.migrate.summary import summarise
-from functions.migrate.verify import EVERY, LOOKED, verify
+from functions.migrate.verify import LOOKED, verify
 from shared.clock import Clock, SystemClock
 from shared.clouds import AnswerLost, Cloud, connect
 from shared.errors import Permanent, Rejected, Retry
@@ -94,6 +94,12 @@ class Drain:
         """Servers moved, what is left and why, seconds, API requests."""
         return summarise(operation, steps, self._clock.now())
 
+
+SERVICES = timedelta(seconds=45)
+"""Between two looks at the services; one request."""
+
+OVERDUE = 3.0
+"""So many times its forecast, and 45 s at least, and a move is suspected to hang."""
 
 DOWN_LOOKS = 2
 """Looks at the services that must find a target down before a move into it is given up."""
@@ -191,8 +197,7 @@ def _move(slice: Slice) -> float | None:
     start_moves(slice)
     moves = list(slice.moves.values())
     if slice.active():
-        polls = work.memo["polls"] = work.memo.get("polls", 0) + 1
-        return rhythm.next_poll(moves, slice.now, max(1, slice.policy.per_source - 1), polls)
+        return rhythm.next_poll(moves, slice.now, max(1, slice.policy.per_source - 1))
     if slice.unfinished():
         return rhythm.next_due(slice.unfinished(), slice.now, slice.work.operation.started_at or slice.now)
     return ending.prove_empty(slice)
@@ -204,8 +209,8 @@ def _followed(slice: Slice) -> float | None:
 
 
 def _hosts_died(slice: Slice) -> bool:
-    """Look now and then (one request every 90 s) whether the source is alive, and the targets still take servers."""
-    if not slice.due("services_at", EVERY):
+    """Look whether the source is alive and the targets still take servers, when a move takes suspiciously long."""
+    if not (slice.due("services_at", SERVICES) and any(_overdue(slice, move) for move in slice.active())):
         return False
     services = {each.host: each for each in slice.nova.services()}
     slice.mark("services_at")
@@ -220,6 +225,11 @@ def _hosts_died(slice: Slice) -> bool:
         elif move.step.to in down and move.active:
             _target_died(slice, move)
     return False
+
+
+def _overdue(slice: Slice, move: ServerMove) -> bool:
+    asked = move.record.submitted_at or move.step.started_at or slice.now
+    return slice.now - asked > max(SERVICES, OVERDUE * timedelta(seconds=move.record.seconds))
 
 
 def _target_died(slice: Slice, move: ServerMove) -> None:

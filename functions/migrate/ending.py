@@ -35,13 +35,16 @@ def prove_empty(slice: Slice) -> float | None:
     if slice.unfinished():
         return 0.0  # something came, or came back
     touching = [row for row in slice.flying() if slice.host in (row.target, row.source)]
+    if slice.policy.evacuate:  # whatever else was on its way from or to a dead host hangs until that host is back
+        touching = [row for row in touching if row.kind == "evacuation"]
     if touching:
         return _wait_for(
             slice, "touching_since", TOUCHING, f"{len(touching)} migrations of others still touch {slice.host}"
         )
     slice.work.memo.pop("touching_since", None)
     unconfirmed = {row.server for row in slice.rows if row.status == "finished" and row.source == slice.host}
-    _forget_the_gone(slice, {server.id for server in here} | unconfirmed)
+    hanging = {row.server for row in slice.rows if row.in_flight and row.source == slice.host}
+    _forget_the_gone(slice, {server.id for server in here} | unconfirmed | hanging)
     if here:
         return _left_behind(slice, here)
     return _count_empty(slice, unconfirmed)
@@ -93,7 +96,9 @@ def _left_behind(slice: Slice, here: list[Server]) -> float | None:
     if all(move.action is Action.LEAVE for move in stay):
         return _wait_for(slice, "leaving_since", LEAVING, f"{slice.host} is not empty: {_names(stay)}")
     slice.work.memo["empty_reads"] = 0
-    slice.end(OperationState.HALTED, f"{slice.host} is not empty: {_names(stay)}")
+    away = [move for move in slice.moves.values() if move.state is MoveState.FAILED and move not in stay]
+    elsewhere = f"; and elsewhere: {_names(away)}" if away else ""
+    slice.end(OperationState.HALTED, f"{slice.host} is not empty: {_names(stay)}{elsewhere}")
     return None
 
 

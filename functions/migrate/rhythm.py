@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from statistics import mean, median
 
 from functions.migrate.model import MoveState
 from functions.migrate.moves import ServerMove
 
-SHORTEST = 2.0
+SHORTEST = 1.0
 LONGEST = 30.0
-"""Seconds between two polls; the shortest as long as nothing has been learned."""
+"""Seconds between two polls."""
 
 SOONEST = 0.5
 """Seconds until a move whose time has nearly come."""
@@ -20,40 +20,53 @@ LAST_MOVES = 5.0
 SELDOM = 60.0
 """Seconds between two looks when nothing more is to be started: oftener at first, seldom when it takes long."""
 
-SHARE = 0.95
-"""The share of Nova's own pace that is waited. One move always waits in Nova's queue; asked a little oftener than a
-move ends, Nova always has one there. Asked a little more seldom, the queue runs dry, and then stays so: each new move
-comes just too late."""
+FIRST = 0.5
+"""The share of a move's forecast that is waited as long as nothing has been learned."""
 
-PATIENCE = 0.4
-"""The share of the time without any news that is waited for more of it."""
+MARGIN = 0.5
+"""The share of the pace by which a poll comes later than the end that it expects, since not all moves are alike. One
+move always waits in Nova's queue and has begun by then; what this poll starts takes its place there."""
+
+PATIENCE = 0.6
+"""The share of the pace, or of the time without any news if that is longer, until the next look at a move that should
+have ended."""
 
 RECENT = 8
 """Moves that the pace is learned from: a cloud's load changes in the course of a drain."""
 
-CREDIT = 6
-"""Polls more than moves that have ended; beyond it a poll waits until about two moves will have ended."""
 
-THRIFTY = 1.7
-"""The share of the pace that is waited then: Nova's queue runs dry for a moment now and then."""
-
-
-def next_poll(moves: Sequence[ServerMove], now: datetime, lanes: int, polls: int) -> float:
-    """Seconds until the next poll while moves are in flight.
+def next_poll(moves: Sequence[ServerMove], now: datetime, lanes: int) -> float:
+    """Seconds until the next poll while moves are in flight: one for each end of a move, shortly after it.
 
     Args:
         lanes: how many moves Nova runs at a time.
-        polls: how often the drain has polled so far.
     """
+    active = [move for move in moves if move.active]
     pace = seconds_per_move(moves, lanes)
+    patient = PATIENCE * _quiet(moves, now)
     if pace is None:
-        wanted = SHORTEST
-    elif not any(move.state is MoveState.HELD for move in moves):
-        wanted = pace * sum(move.active for move in moves)  # nothing is left to start: the next news is the end
+        wanted = max(FIRST * median([move.record.seconds for move in active] or [0.0]), patient)
     else:
-        ended = sum(move.record.arrived_at is not None or move.state is MoveState.FAILED for move in moves)
-        wanted = pace * (THRIFTY if polls > ended + CREDIT else SHARE)
-    return min(LONGEST, max(SHORTEST, wanted, _quiet(moves, now) * PATIENCE))
+        starts_more = any(move.state is MoveState.HELD for move in moves)
+        ends = 1 if starts_more else len(active)  # nothing is left to start: the next news of interest is the last end
+        expected = _began(moves, now) + timedelta(seconds=pace * (ends + MARGIN))
+        wanted = (expected - now).total_seconds()
+        if wanted <= 0:
+            wanted = max(PATIENCE * pace, patient)
+    return min(LONGEST, max(SHORTEST, wanted))
+
+
+def _began(moves: Iterable[ServerMove], now: datetime) -> datetime:
+    """When the move that Nova works on now has begun, by our clock: at the last one's end, or at its request.
+
+    Nova's clock may differ from ours: the difference is at most the shortest time that an end took to be seen.
+    """
+    moves = list(moves)
+    seen = [(move.record.arrived_by, move.record.arrived_at) for move in moves]
+    ends = [(by, at - by) for by, at in seen if by is not None and at is not None]
+    last_end = max(by for by, _ in ends) + min(lag for _, lag in ends) if ends else None
+    asked = min((move.record.submitted_at for move in moves if move.active and move.record.submitted_at), default=now)
+    return asked if last_end is None else max(asked, last_end)
 
 
 def next_due(moves: Sequence[ServerMove], now: datetime, since: datetime) -> float:

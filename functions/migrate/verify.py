@@ -12,7 +12,7 @@ from shared.fleet.reader import read_servers
 from shared.fleet.snapshot import Server
 from shared.operations import Act
 
-EVERY = timedelta(seconds=90)
+EVERY = timedelta(seconds=120)
 """Between two looks while moves are in flight; each look is one request, however many servers there are."""
 
 SETTLE = timedelta(seconds=60)

@@ -6,12 +6,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import computes, health, processes
+from lab import computes, health, lifecycle, processes
+from lab.progress import SilentProgress
 
 if TYPE_CHECKING:
     from tests.lab.conftest import LabUnderTest
 
 pytestmark = pytest.mark.lab
+
+
+def test_second_up_changes_nothing(lab: LabUnderTest) -> None:
+    """`up` on a lab that is up starts no process, and `status` says that all is well."""
+    before = processes.records(lab.lab.run)
+    assert not lifecycle.up(lab.lab, SilentProgress())
+    assert processes.records(lab.lab.run) == before
+    found = health.status(lab.lab)
+    assert (found.state, found.missing) == ("up", ())
+    assert {host.service for host in found.hosts} == {"up"}
 
 
 def test_dead_and_frozen_hosts_come_back(lab: LabUnderTest) -> None:

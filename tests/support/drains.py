@@ -16,11 +16,10 @@ from shared.events import Event
 from shared.operations import Engine, Limits
 from shared.operations.reads import read_operation
 from shared.sink import Nowhere
-from shared.store import AuditEntry, Database, OutboxEvent, Step
+from shared.store import ENDED, AuditEntry, Database, Operation, OutboxEvent, Step
 from tests.support.cloud import Act, FakeClock, FakeCloud
 
 LEASE = 30.0
-ENDED = ("succeeded", "failed", "cancelled")
 
 
 class Drains:
@@ -105,9 +104,8 @@ class Drains:
         end = self.clock.monotonic() + seconds
         while self.clock.monotonic() < end:
             if engine.work(0) is None:
-                document = self.document(operation)
-                if _rests(document):
-                    return document
+                if self._rests(operation):
+                    return self.document(operation)
                 due = engine._until_due(None)
                 self.clock.advance(10.0 if due is None else max(due, 0.05))
         raise AssertionError(f"not over after {seconds} s: {self.document(operation)}")
@@ -149,6 +147,14 @@ class Drains:
 
         self.fake.wire.send = watched  # type: ignore[method-assign]
 
+    def _rests(self, operation: str) -> bool:
+        """Whether nothing happens any more until somebody asks."""
+        with self.database.reading() as session:
+            found = session.get(Operation, operation)
+        assert found is not None
+        asleep = found.state in ("halted", "paused") and found.intent == "pause"
+        return asleep or found.state in ENDED
+
     # -- looking ----------------------------------------------------------------------------------------------
 
     def document(self, operation: str) -> dict[str, Any]:
@@ -185,12 +191,6 @@ class Drains:
         """The most migrations that were in flight at once from one `source`, into one `target`, or in the `cloud`."""
         rows = [(getattr(row, key, "cloud"), row.created, row.updated) for row in self.fake.migrations]
         return max(_most_at_once([row for row in rows if row[0] == place]) for place in {row[0] for row in rows})
-
-
-def _rests(document: dict[str, Any]) -> bool:
-    """Whether nothing happens any more until somebody asks."""
-    asleep = document["state"] in ("halted", "paused") and document["intent"] == "pause"
-    return asleep or document["state"] in ENDED
 
 
 def _most_at_once(rows: Sequence[tuple[Any, Any, Any]]) -> int:

@@ -163,7 +163,7 @@ def test_a_second_drain_of_the_same_host_is_answered_with_the_first(drains: Drai
 def test_a_duplicate_of_the_request_is_answered_as_the_first(drains: Drains) -> None:
     """The same event again, even after the drain's end, starts nothing."""
     drains.servers(2)
-    data = {"cloud": "lab", "host": "cmp01", "reason": "fan"}
+    data: dict[str, Any] = {"cloud": "lab", "host": "cmp01", "reason": "fan"}
     first = drains.send("drain.requested", id="e1", **data)
     drains.run(first.data["operation"])
     again = drains.send("drain.requested", id="e1", **data)
@@ -355,7 +355,7 @@ def test_two_drains_share_the_limit_of_the_cloud(make: Make) -> None:
     drains = make(hosts=8, cap=5, seconds=10.0)
     drains.servers(8, "cmp01")
     drains.servers(8, "cmp02")
-    options = {"concurrency": 5, "inbound": 5, "cloud_limit": 3}
+    options: dict[str, Any] = {"concurrency": 5, "inbound": 5, "cloud_limit": 3}
     first, second = drains.begin("cmp01", **options), drains.begin("cmp02", **options)
     assert drains.run(first)["state"] == "succeeded"
     assert drains.run(second)["state"] == "succeeded"

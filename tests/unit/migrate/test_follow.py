@@ -14,11 +14,13 @@ from tests.support.drains import Drains
 Make = Callable[..., Drains]
 
 
-@pytest.mark.parametrize("kind", ["precheck", "prepare", "fails"])
-def test_a_failed_move_is_tried_elsewhere(drains: Drains, kind: str) -> None:
+@pytest.mark.parametrize(
+    "fault", [Fault(precheck=True, times=1), Fault(prepare=True, times=1), Fault(fails=True, times=1)]
+)
+def test_a_failed_move_is_tried_elsewhere(drains: Drains, fault: Fault) -> None:
     """The second try goes to another host, after a while, and the error is not kept once it went well."""
     server = drains.servers(3)[0]
-    drains.fake.faults[server] = Fault(times=1, **{kind: True})
+    drains.fake.faults[server] = fault
     document = drains.drain()
     assert document["state"] == "succeeded"
     first, second = drains.acts("live-migrate", server)
@@ -221,7 +223,7 @@ def test_a_request_that_nova_forgets_counts_as_failed(drains: Drains) -> None:
     def forget(record: object, host: object, **how: object) -> None:
         drains.fake.world.live_migrate = accept  # type: ignore[method-assign]
 
-    drains.fake.world.live_migrate = forget  # type: ignore[method-assign]
+    drains.fake.world.live_migrate = forget  # type: ignore[method-assign, assignment]
     document = drains.drain()
     assert document["state"] == "succeeded"
     assert drains.step(document["id"], server)["attempts"] == 2
@@ -237,7 +239,7 @@ def test_a_request_that_hangs_in_its_task_counts_as_failed(drains: Drains) -> No
     def hang(record: object, host: object, **how: object) -> None:
         drains.fake.set_status(server, "ACTIVE", "migrating")
 
-    drains.fake.world.live_migrate = hang  # type: ignore[method-assign]
+    drains.fake.world.live_migrate = hang  # type: ignore[method-assign, assignment]
     operation = drains.begin()
     drains.work(120)
     failed = [entry for entry in drains.audit(operation) if entry.act == "move failed"]

@@ -22,7 +22,7 @@ def test_a_stalled_migration_is_aborted_and_put_last(drains: Drains) -> None:
     first, second = drains.acts("live-migrate", stalled)
     (abort,) = drains.acts("abort")
     assert 90 <= (abort.time - first.time).total_seconds() <= 240
-    assert second == [act for act in drains.acts("live-migrate")][-1]
+    assert second == drains.acts("live-migrate")[-1]
     assert second.target != first.target
 
 
@@ -119,7 +119,8 @@ def test_an_abort_that_comes_too_late_lets_it_end(drains: Drains) -> None:
     server = drains.fake.add_server("cmp01", name="busy")
     drains.fake.faults["busy"] = Fault(stalled=True)
     operation = drains.begin()
-    (row,) = _after(drains, 5)
+    drains.work(5)
+    (row,) = drains.fake.migrations
 
     def ends() -> None:
         row.stalled = False
@@ -130,11 +131,6 @@ def test_an_abort_that_comes_too_late_lets_it_end(drains: Drains) -> None:
     document = drains.run(operation)
     assert document["state"] == "succeeded"
     assert drains.step(operation, server)["attempts"] == 1
-
-
-def _after(drains: Drains, seconds: float) -> list[object]:
-    drains.work(seconds)
-    return list(drains.fake.migrations)
 
 
 def test_a_watch_that_is_refused_looks_again(drains: Drains) -> None:

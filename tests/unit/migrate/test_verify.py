@@ -39,7 +39,7 @@ def test_completed_with_the_old_host_for_a_minute_is_a_failure(drains: Drains) -
     document = drains.run(operation)
     assert document["state"] == "halted"
     assert "still here" in drains.step(operation, server)["error"]
-    assert 60 <= document["summary"]["seconds"] or drains.clock.monotonic() >= 60
+    assert drains.clock.monotonic() >= 60
     assert len(drains.acts("live-migrate")) == 1
 
 
@@ -102,7 +102,7 @@ def test_a_task_that_never_ends_halts_the_drain(drains: Drains) -> None:
     document = drains.drain()
     assert document["state"] == "halted"
     assert "still busy there: MIGRATING, task_state migrating" in drains.left(document)["vm-001"]
-    assert document["summary"]["seconds"] < 900 or drains.clock.monotonic() < 900
+    assert drains.clock.monotonic() < 900
     assert [act.verb for act in drains.acts()] == ["disable", "live-migrate"]
 
 
@@ -162,11 +162,11 @@ def test_a_shelved_server_is_on_no_host(drains: Drains) -> None:
 def test_servers_that_arrive_during_the_drain_are_moved(drains: Drains, number: int) -> None:
     """They are caught while others are still in flight, moved as the others, and on record."""
     drains.servers(1)
-    drains.fake.faults["vm-001"] = Fault(seconds=150.0)
+    drains.fake.faults["vm-001"] = Fault(seconds=200.0)
     operation = drains.begin()
     drains.work(5)
     late = [drains.fake.add_server("cmp01", name=f"late-{n}") for n in range(number)]
-    drains.work(110)
+    drains.work(140)
     assert all(drains.step(operation, server)["state"] in ("held", "moving", "arrived", "done") for server in late)
     document = drains.run(operation)
     assert (document["state"], document["summary"]["moved"]) == ("succeeded", number + 1)
@@ -192,7 +192,7 @@ def test_a_server_that_arrives_at_the_last_moment_is_moved(drains: Drains) -> No
 
 def test_a_server_that_comes_back_is_moved_again(drains: Drains) -> None:
     """Somebody migrates a server back to the host that is being emptied."""
-    first, second = drains.servers(2)
+    first = drains.servers(2)[0]
     drains.fake.faults["vm-002"] = Fault(seconds=300.0)
     operation = drains.begin()
     drains.work(100)
