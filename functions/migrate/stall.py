@@ -22,7 +22,11 @@ LOOK_SECONDS = 30.0
 """Between two looks at one migration."""
 
 STALE_LOOKS = 3
-"""So many looks without a fall of the memory that is left mean: it does not converge."""
+"""So many looks in a row without a fall of the memory that is left mean: it does not converge."""
+
+FALL = 0.9
+"""Once all memory was copied, only a fall below this share of the least counts: what a busy guest leaves wavers, and
+each look may by chance find a little less than the ones before."""
 
 AGAIN = timedelta(seconds=30)
 """After so long an abort that nothing has come of is asked for again: its answer, or we, may have been lost."""
@@ -101,13 +105,21 @@ def _look(slice: Slice, move: ServerMove) -> None:
     if progress is None or progress.status != "running":
         slice.later(move)
         return
-    if record.least_memory is None or progress.memory_remaining < record.least_memory:
+    if _converges(record.least_memory, progress):
         record.least_memory, record.stale_polls = progress.memory_remaining, 0
     else:
         record.stale_polls += 1
     slice.later(move)
     if record.stale_polls >= STALE_LOOKS:
         _act(slice, move, progress)
+
+
+def _converges(least: int | None, progress: Progress) -> bool:
+    """Whether there is less to copy than ever before; in the first pass over the memory any bit less counts."""
+    if least is None:
+        return True
+    copied_once = progress.memory_processed >= progress.memory_total
+    return progress.memory_remaining < least * (FALL if copied_once else 1.0)
 
 
 def _own(move: ServerMove, found: Sequence[Progress]) -> Progress | None:

@@ -124,6 +124,12 @@ class FakeMigration:
         share = min(1.0, (now - self.started).total_seconds() / max(self.seconds, 0.001))
         return int(total * (1 - (0.5 if self.stalled else share)))
 
+    def processed(self, now: datetime) -> int:
+        """Bytes that have been copied; more than there are, when the same pages are copied again and again."""
+        if self.started is None:
+            return 0
+        return int(self.memory_mb * 2**20 * (now - self.started).total_seconds() / max(self.seconds, 0.001))
+
 
 @dataclass
 class FakeEvent:
@@ -266,7 +272,7 @@ def progress_view(row: FakeMigration, now: datetime) -> dict[str, Any]:
         "dest_compute": row.target,
         "status": row.status,
         "memory_total_bytes": total if known else None,
-        "memory_processed_bytes": total - remaining if known else None,
+        "memory_processed_bytes": row.processed(now) if known else None,
         "memory_remaining_bytes": remaining if known else None,
         "disk_total_bytes": 0 if known else None,
         "disk_processed_bytes": 0 if known else None,

@@ -101,7 +101,7 @@ def test_a_move_that_has_just_been_asked_for_is_aborted_when_it_shows(drains: Dr
     drains.clock.advance(0.3)
     assert drains.fake.migrations[0].status == "accepted"
     drains.control("cancel", operation)
-    document = drains.run(operation)
+    document = drains.run(operation, engine=drains.worker())
     assert document["state"] == "cancelled"
     assert len(drains.acts("abort")) == 1
     assert "could not be aborted" not in document["note"]

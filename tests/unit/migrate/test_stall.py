@@ -95,6 +95,29 @@ def test_memory_that_wavers_is_stalled_all_the_same(drains: Drains) -> None:
     assert drains.step(operation, row.server)["state"] in ("moving", "held")
 
 
+def test_memory_that_wavers_downwards_is_stalled_too(drains: Drains) -> None:
+    """Once all was copied, a little less at every look is chance: it is aborted as soon as any other stalled one."""
+    drains.fake.add_server("cmp01", name="busy")
+    drains.fake.faults["busy"] = Fault(stalled=True)
+    drains.begin()
+    drains.work(3)
+    (row,) = drains.fake.migrations
+    wavering = iter(range(500, 400, -4))
+    row.remaining = lambda now: next(wavering) * 2**20  # type: ignore[method-assign]
+    drains.work(170)
+    assert len(drains.acts("abort")) == 1
+
+
+def test_the_first_pass_may_be_slow(drains: Drains) -> None:
+    """As long as not all memory was copied once, any bit less is progress: a large server on a slow network is left."""
+    server = drains.fake.add_server("cmp01", name="large", memory_mb=262_144)
+    drains.fake.faults["large"] = Fault(seconds=4000.0)
+    drains.begin()
+    drains.work(1500)
+    assert drains.acts("abort") == []
+    assert drains.fake.server(server).task_state == "migrating"
+
+
 def test_an_abort_whose_answer_is_lost_is_done(drains: Drains) -> None:
     """Nova has got it: the row says `cancelled`, and it is not asked for again."""
     server = drains.fake.add_server("cmp01", name="busy")

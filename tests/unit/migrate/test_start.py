@@ -88,6 +88,22 @@ def test_a_member_that_somebody_else_moves_holds_its_group_back(drains: Drains) 
     assert drains.fake.server(ours).host not in {"cmp01", drains.fake.server(theirs).host}
 
 
+def test_the_group_of_a_late_arrival_is_known(make: Make) -> None:
+    """A foreign migration of another member holds back also a server that came during the drain."""
+    drains = make(cap=5, hosts=6)
+    group = drains.fake.add_group("anti-affinity")
+    theirs = drains.fake.add_server("cmp02", name="theirs", group=group)
+    drains.servers(1)
+    drains.fake.faults.update({"vm-002": Fault(seconds=60.0), "theirs": Fault(seconds=300.0)})
+    operation = drains.begin(concurrency=6)
+    drains.work(4)
+    late = drains.fake.add_server("cmp01", name="late", group=group)
+    drains.migrate_by_hand(theirs, "cmp03")
+    drains.work(200)
+    assert (drains.step(operation, late)["state"], drains.acts("live-migrate", late)) == ("held", [])
+    assert drains.run(operation)["state"] == "succeeded"
+
+
 def test_a_member_that_came_later_counts_as_one_of_its_group(make: Make) -> None:
     """A server that arrives during the drain is held back while another of its group is in flight."""
     drains = make(cap=5, hosts=6)
