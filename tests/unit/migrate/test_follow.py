@@ -50,6 +50,20 @@ def test_three_failures_set_a_server_aside_and_the_others_go_on(make: Make) -> N
     assert max(act.time for act in drains.acts("live-migrate")) > tries[-1].time
 
 
+def test_an_earlier_failure_is_not_taken_for_the_next_try(drains: Drains) -> None:
+    """The second request never arrives: the first one's migration in `error` is not its result."""
+    server = drains.servers(1)[0]
+    drains.fake.faults[server] = Fault(precheck=True, times=1)
+    operation = drains.begin()
+    drains.work(4)
+    assert drains.step(operation, server)["state"] == "held"
+    drains.fake.fail_next(500, of=f"POST /compute/v2.1/servers/{server}")
+    document = drains.run(operation)
+    assert document["state"] == "succeeded"
+    assert drains.step(operation, server)["attempts"] == 2
+    assert len([entry for entry in drains.audit(operation) if entry.act == "move failed"]) == 1
+
+
 def test_a_server_without_other_targets_tries_the_same_again(make: Make) -> None:
     """Where all hosts have failed, one that has failed is better than none."""
     drains = make(hosts=2)
