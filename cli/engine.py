@@ -64,20 +64,8 @@ def build(settings: Settings, kinds: Sequence[Kind], sink: Sink, *, source: str,
         source=source,
         clock=clock,
         sink=sink,
-        limits=Limits(settings.slice_seconds, lease_seconds(settings), settings.continuation_hops),
+        limits=Limits(settings.slice_seconds, settings.lease_seconds, settings.continuation_hops),
     )
-
-
-def lease_seconds(settings: Settings) -> float:
-    """How long a process that was killed keeps its operation from the next one that wants to go on with it.
-
-    On one's own machine somebody waits for that, so it is the shortest that is safe unless the environment says more.
-    """
-    from shared.operations import Limits
-
-    if "lease_seconds" in settings.model_fields_set:
-        return settings.lease_seconds
-    return max(Limits().lease_seconds, settings.slice_seconds + 1)
 
 
 def state_directory() -> Path:

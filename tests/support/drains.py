@@ -110,6 +110,14 @@ class Drains:
                 self.clock.advance(10.0 if due is None else max(due, 0.05))
         raise AssertionError(f"not over after {seconds} s: {self.document(operation)}")
 
+    def until(self, condition: Callable[[], object], seconds: float = 600) -> None:
+        """Work until something is so."""
+        end = self.clock.monotonic() + seconds
+        self.work(0)
+        while not condition():
+            assert self.clock.monotonic() < end, "it did not come about"
+            self.work(1)
+
     def drain(self, host: str = "cmp01", **options: Any) -> dict[str, Any]:
         """A whole drain; gives its document."""
         return self.run(self.begin(host, **options))
@@ -166,6 +174,11 @@ class Drains:
     def step(self, operation: str, server: str) -> dict[str, Any]:
         """One server's step."""
         return next(step for step in self.document(operation)["steps"] if step["subject"] == server)
+
+    def error_of(self, operation: str, server: str) -> str | None:
+        """What is wrong with one server; None also while the drain does not know it."""
+        steps = self.document(operation)["steps"]
+        return next((step["error"] for step in steps if step["subject"] == server), None)
 
     def acts(self, verb: str | None = None, server: str | None = None) -> list[Act]:
         """What the cloud was asked for."""
