@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from shared.telemetry import logs
 
 BASE = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 MEMORY = Path("/dev/shm")  # a file system in memory, where the machine has one
@@ -29,3 +33,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Give the memory back."""
     if BASE in config.stash:
         config.stash[BASE].cleanup()
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """What a test sets up for its logs must not decide what the next one sees of its own."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    quiet = {name: logging.getLogger(name).level for name in logs.QUIET}
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, before in quiet.items():
+        logging.getLogger(name).setLevel(before)
