@@ -36,7 +36,7 @@ def retarget(slice: Slice) -> None:
     if not all(_is_here(slice, fleet, move) for move in due):
         slice.link.forget_fleet()  # it may have come since the snapshot was taken
         fleet = slice.fleet()
-    for move in due:
+    for move in [*due, *_closed(slice, fleet)]:
         _decide(slice, fleet, move)
 
 
@@ -45,6 +45,16 @@ def _undecided(slice: Slice, move: ServerMove) -> bool:
     if move.state is not MoveState.HELD or (step.not_before is not None and step.not_before > slice.now):
         return False
     return step.to is None or move.action not in MOVES or step.to in slice.avoided
+
+
+def _closed(slice: Slice, fleet: Fleet) -> list[ServerMove]:
+    """Held moves whose target, as the snapshot shows by the way, takes no servers any more."""
+    held = [move for move in slice.moves.values() if move.state is MoveState.HELD and not _undecided(slice, move)]
+    return [move for move in held if move.step.to and not _accepts(fleet, move.step.to)]
+
+
+def _accepts(fleet: Fleet, host: str) -> bool:
+    return host in fleet.hosts and fleet.hosts[host].accepts
 
 
 def _is_here(slice: Slice, fleet: Fleet, move: ServerMove) -> bool:

@@ -112,6 +112,8 @@ class FakeMigration:
     seconds: float = 0.0
     """How long the copy takes."""
     stalled: bool = False
+    copied: bool = False
+    """Its guest is on the target already, so that an abort comes too late."""
     wanted: str | None = None
     """The host that was named in the request."""
     uuid: str = field(default_factory=new_id)

@@ -116,6 +116,7 @@ class LiveMigrations(World):
             self._roll_back(row, "failed")
             return
         if self.hosts[row.target or ""].dead:
+            row.copied = True
             self.after(RPC, lambda: self._stranded(row))
             return
         server.host, server.task_state, server.updated = row.target, None, self.time
@@ -162,7 +163,7 @@ class LiveMigrations(World):
         """Nova has answered 202 to the abort."""
 
         def aborted() -> None:
-            if row.status not in WORKING or self.hosts[row.source].dead:
+            if row.status not in WORKING or row.copied or self.hosts[row.source].dead:
                 return
             queue = self._queues.get(row.source, deque())
             for entry in [entry for entry in queue if entry[0] is row]:
