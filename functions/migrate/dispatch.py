@@ -110,7 +110,7 @@ class _Load:
 
 def _not_yet(move: Move, policy: DrainPolicy, now: datetime, others_left: bool) -> str:
     """Why the move must wait whatever is in flight; empty when it need not."""
-    if not _pending(move):
+    if move.action not in MOVES or move.to is None:
         return "it has no target yet"
     if policy.deadline is not None and now >= policy.deadline:
         return f"the deadline {policy.deadline.isoformat(timespec='seconds')} has passed"
@@ -122,7 +122,8 @@ def _not_yet(move: Move, policy: DrainPolicy, now: datetime, others_left: bool) 
 
 
 def _pending(move: Move) -> bool:
-    """Whether the move is under way or can still start: one without a target would keep the last ones for ever."""
-    if move.state is MoveState.HELD:
-        return move.action in MOVES and move.to is not None
-    return move.state in ACTIVE_MOVES
+    """Whether the move is under way or will be tried again, which ends: its tries are counted.
+
+    One that waits for somebody else's work on its server may do so for long, and keeps nobody.
+    """
+    return move.state in ACTIVE_MOVES or (move.state is MoveState.HELD and move.action in MOVES)

@@ -166,9 +166,9 @@ def test_foreign_reason_is_respected(emptied: Emptied, lab_session: LabUnderTest
 )
 def test_wrong_input_changes_nothing(emptied: Emptied, arguments: tuple[str, ...], told: str) -> None:
     """Wrong input ends with exit code 2 and names what is wrong; no operation is stored and no service disabled."""
-    known = emptied.drover.run("ops", "list", "--json").document
+    known = emptied.drover.operations()
     ended = emptied.drover.run(*arguments, "--json")
     assert (ended.code, ended.stdout) == (2, "")
     assert told in ended.stderr
-    assert emptied.drover.run("ops", "list", "--json").document == known
+    assert emptied.drover.operations() == known
     assert emptied.look.service(HOST)["status"] == "enabled"

@@ -23,8 +23,8 @@ pytestmark = pytest.mark.lab
 
 HOST, STUCK = "cmp01", "cmp06"
 """The host that is emptied with pauses, and the one whose drain is cancelled."""
-NAMES = ("a-first", "b-second", "taken", "wiped", "z-last")
-"""On HOST; moved in this order, since all are alike."""
+NAMES = ("a-first", "b-slow", "c-third", "taken", "wiped", "z-last")
+"""On HOST; moved in this order, since all look alike. The pause comes while the slow one moves."""
 SHORT = {"DROVER_SLICE_SECONDS": "5", "DROVER_LEASE_SECONDS": "10"}
 SECONDS = 240.0
 CALM = 6.0
@@ -63,7 +63,14 @@ def boot(lab: LabUnderTest) -> dict[str, str]:
         stuck.result()
     for name in NAMES:
         rename(lab, ids[name], name)
-    lab.faults({"newcomer": {"seconds": 12}, "taken": {"seconds": 15}, "stuck-*": {"stalled": True}})
+    lab.faults(
+        {
+            "newcomer": {"seconds": 12},
+            "b-slow": {"seconds": 10},
+            "taken": {"seconds": 15},
+            "stuck-*": {"stalled": True},
+        }
+    )
     return ids
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlmodel import col, select
 
-from shared.store import AuditEntry, Database
+from shared.store import AuditEntry, Database, Operation
 
 CLOUD = "lab"
 PROGRAM = Path(sys.executable).with_name("drover")
@@ -112,6 +112,15 @@ class Drover:
     def show(self, operation: str) -> dict[str, Any]:
         """The operation's document as it is now."""
         return self.run("ops", "show", operation, "--json").document
+
+    def operations(self) -> list[str]:
+        """Ids of all operations in the store, whatever their kind."""
+        database = Database(self.database_url)
+        try:
+            with database.reading() as session:
+                return list(session.exec(select(Operation.id)))
+        finally:
+            database.close()
 
     def audit(self, operation: str) -> list[AuditEntry]:
         """What is on record about an operation, in order."""

@@ -141,7 +141,8 @@ def test_last_ones_wait_for_the_others() -> None:
         assert "put last" in decide([last, other]).waiting["stalled"]
     settled = [move(state.value, state=state) for state in (MoveState.DONE, MoveState.LEFT, MoveState.FAILED)]
     assert started(decide([last, move("twin", put_last=True), *settled])) == ["stalled", "twin"]
-    assert started(decide([last, move("first", to=None)])) == ["stalled"]
+    assert "put last" in decide([last, move("retried", to=None)]).waiting["stalled"]
+    assert started(decide([last, move("busy", to=None, action=Action.WAIT)])) == ["stalled"]
     assert started(decide([last, move("first", action=Action.WAIT)])) == ["stalled"]
 
 
