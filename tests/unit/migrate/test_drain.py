@@ -339,6 +339,7 @@ def test_two_drains_never_move_servers_to_each_others_hosts(drains: Drains) -> N
 def test_a_drain_that_begins_later_takes_its_host_from_the_plan(drains: Drains) -> None:
     """Moves that were planned to a host that is drained by now get another target before they start."""
     drains.servers(12, "cmp01")
+    drains.servers(4, "cmp02")
     first = drains.begin("cmp01", inbound=1)
     drains.work(3)
     second = drains.begin("cmp02")
