@@ -15,9 +15,9 @@ from urllib.parse import quote
 from cloudevents.http import CloudEvent
 
 from shared.errors import DroverError, Rejected, Retry
-from shared.events.event import Event
 
 if TYPE_CHECKING:
+    from shared.events.event import Event
     from shared.operations import Engine, Kind
 
 MAX_BODY = 1024 * 1024
@@ -85,6 +85,8 @@ class Door:
                 "this POST is no CloudEvent: expected the headers ce-specversion, ce-id, ce-source and ce-type with a "
                 "JSON body, or a body of type application/cloudevents+json (CloudEvents 1.0)"
             )
+        from shared.events.event import Event
+
         broken = Event(headers["ce-id"], headers["ce-source"], headers["ce-type"], None, headers.get("ce-subject"))
         return _reply(self.engine.reject(broken, _what_is_broken(headers.get("ce-specversion"))))
 
@@ -131,6 +133,8 @@ def _event(received: CloudEvent, traceparent: str | None) -> Event:
     core = {name: attributes.pop(name, None) for name in ("id", "source", "type", "subject")}
     for name in ("specversion", "time", "datacontenttype", "dataschema"):
         attributes.pop(name, None)
+    from shared.events.event import Event  # brings pydantic, which nobody needs before the first event
+
     return Event(
         id=str(core["id"]),
         source=str(core["source"]),

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 def kinds() -> Sequence[Kind]:
     """The kinds of operations that this function runs."""
-    from functions.migrate.drain import Drain
+    from functions.migrate.drain import Drain, Links
     from functions.migrate.undrain import Undrain
 
-    return [Drain(), Undrain()]
+    links = Links()  # one connection to a cloud serves both
+    return [Drain(links), Undrain(links)]
 
 
 door = Door("migrate", kinds)

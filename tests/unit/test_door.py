@@ -25,27 +25,18 @@ from shared.door import MAX_BODY, Door, cloud_event
 from shared.errors import Retry
 from shared.events import Event
 from shared.settings import OTHERS
-from shared.store import create
+from shared.store import Database, create
 from tests.support.bench import Bench
 from tests.support.kinds import Walk
-from tests.support.stores import copied, migrated_file
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty store to copy."""
-    return migrated_file(tmp_path_factory.mktemp("template"))
-
-
 @pytest.fixture
-def bench(template: Path, tmp_path: Path) -> Iterator[Bench]:
+def bench(database: Database) -> Iterator[Bench]:
     """The engine behind the door."""
-    database = copied(template, tmp_path)
     with capture_logs():
         yield Bench(database)
-    database.close()
 
 
 pytestmark = pytest.mark.filterwarnings("ignore:to_binary is deprecated")  # parliament's own call

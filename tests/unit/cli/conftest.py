@@ -21,7 +21,6 @@ from shared.operations import Engine
 from shared.settings import load
 from shared.sink import Nowhere
 from tests.support.cloud import FakeClock
-from tests.support.stores import migrated_file
 from tests.unit.cli.support import Emptying, GivingBack, Wire, functions_app
 
 
@@ -79,12 +78,6 @@ def kind() -> Emptying:
 def parts(kind: Emptying, clock: FakeClock) -> Parts:
     """What the command is put together from."""
     return Parts(kinds=lambda _function: [kind, GivingBack()], clock=clock)
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with all tables and no rows."""
-    return migrated_file(tmp_path_factory.mktemp("template"))
 
 
 @pytest.fixture(autouse=True)

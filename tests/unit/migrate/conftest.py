@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator, MutableMapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,23 +10,6 @@ from structlog.testing import capture_logs
 
 from shared.store import Database
 from tests.support.drains import Drains
-from tests.support.stores import copied, migrated_file
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty store to copy."""
-    gc.collect()
-    gc.freeze()  # all that was imported stays: looking through it again and again costs a tenth of the time
-    return migrated_file(tmp_path_factory.mktemp("template"))
-
-
-@pytest.fixture
-def database(template: Path, tmp_path: Path) -> Iterator[Database]:
-    """An empty store."""
-    database = copied(template, tmp_path)
-    yield database
-    database.close()
 
 
 @pytest.fixture

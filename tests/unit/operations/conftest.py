@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, MutableMapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,21 +11,6 @@ from structlog.testing import capture_logs
 
 from shared.store import Database
 from tests.support.bench import Bench
-from tests.support.stores import copied, migrated_file
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty store to copy."""
-    return migrated_file(tmp_path_factory.mktemp("template"))
-
-
-@pytest.fixture
-def database(template: Path, tmp_path: Path) -> Iterator[Database]:
-    """An empty store."""
-    database = copied(template, tmp_path)
-    yield database
-    database.close()
 
 
 @pytest.fixture
