@@ -91,25 +91,12 @@ class Door:
         return _reply(self.engine.reject(broken, _what_is_broken(headers.get("ce-specversion"))))
 
     def _read(self, query: Any) -> Answer:
-        from shared.operations.reads import PAGE, list_operations, read_operation
+        from shared.reading import answer
 
-        engine = self.engine
-        names = set(query)
-        if names == {"operation"}:
-            document = read_operation(engine.database, engine.kinds, query["operation"])
-            if document is None:
-                return _refuse(404, f"there is no operation {query['operation']!r}; GET /?operations lists them")
-            return json.dumps(document), 200, JSON
-        if "operations" not in names:
-            raise Rejected(
-                "expected GET /?operations (with kind, state, cloud, target, limit, before) or /?operation=ID"
-            )
-        filters = {name: query[name] for name in names - {"operations", "limit", "before"}}
-        limit = query.get("limit", str(PAGE))
-        if not (limit.isascii() and limit.isdecimal() and len(limit) < 10):
-            raise Rejected(f"limit: found {limit[:40]!r}, expected a number")
-        page = list_operations(engine.database, engine.kinds, filters, int(limit), query.get("before"))
-        return json.dumps(page), 200, JSON
+        document = answer(self.engine, query)
+        if document is None:
+            return _refuse(404, f"there is no operation {query['operation']!r}; GET /?operations lists them")
+        return json.dumps(document), 200, JSON
 
     def _bug(self) -> Answer:
         import structlog
