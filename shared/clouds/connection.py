@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from shared import VERSION
 from shared.errors import Permanent, Rejected
 
 if TYPE_CHECKING:
@@ -185,14 +186,12 @@ def connect(
 
 
 def _region(name: str | None) -> tuple[str, CloudRegion]:
-    from importlib.metadata import version as installed_version
-
     from keystoneauth1.exceptions import ClientException
     from openstack.config import OpenStackConfig
     from openstack.exceptions import ConfigException
 
     try:
-        config = OpenStackConfig(app_name="drover", app_version=installed_version("drover"))
+        config = OpenStackConfig(app_name="drover", app_version=VERSION)
     except ConfigException as error:
         raise Rejected(f"the cloud configuration can't be read: {error}") from None
     known = sorted(set(config.get_cloud_names()) - {"defaults"})  # its name for having found nothing
