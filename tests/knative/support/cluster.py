@@ -17,6 +17,7 @@ from cloudevents.conversion import to_binary
 from shared.door import cloud_event
 from shared.events import Event
 
+BROKER = "drover"
 POLL = 0.5
 SECONDS = 120.0
 """How long one kubectl command may take."""
@@ -74,14 +75,14 @@ class Cluster:
 
     # -- HTTP -----------------------------------------------------------------------------------------------------
 
-    def to_broker(self, event: Event, broker: str = "drover", token: str = "") -> requests.Response:
-        """POST an event to a broker."""
-        path = f"/{self.namespace}/{broker}"
-        return self._post(INGRESS, path, "broker-ingress.knative-eventing.svc.cluster.local", event, token)
+    def to_broker(self, event: Event, headers: Mapping[str, str] | None = None) -> requests.Response:
+        """POST an event to the broker of this namespace."""
+        path = f"/{self.namespace}/{BROKER}"
+        return self._post(INGRESS, path, "broker-ingress.knative-eventing.svc.cluster.local", event, headers)
 
     def to_service(self, event: Event, service: str, headers: Mapping[str, str] | None = None) -> requests.Response:
         """POST an event straight to a Knative Service, as a person does."""
-        return self._post(GATEWAY, "/", self.host(service), event, headers=headers)
+        return self._post(GATEWAY, "/", self.host(service), event, headers)
 
     def read(
         self, service: str, query: Mapping[str, str], headers: Mapping[str, str] | None = None
@@ -95,13 +96,10 @@ class Cluster:
         return str(urlsplit(self.get("ksvc", service)["status"]["url"]).hostname)
 
     def _post(
-        self, where: tuple[str, str], path: str, host: str, event: Event, token: str = "",
-        headers: Mapping[str, str] | None = None,
-    ) -> requests.Response:  # fmt: skip
+        self, where: tuple[str, str], path: str, host: str, event: Event, headers: Mapping[str, str] | None
+    ) -> requests.Response:
         made, body = to_binary(cloud_event(event))
         sent = {**made, "Host": host, **(headers or {})}
-        if token:
-            sent["Authorization"] = f"Bearer {token}"
         return requests.post(f"http://{self.address(*where)}{path}", data=body, headers=sent, timeout=90)
 
     def address(self, service: str, namespace: str) -> str:
