@@ -13,7 +13,7 @@ from tests.lab.support.drover import Drover, Ended, Running, left_by_name, steps
 from tests.lab.support.look import ENDED_WELL, Look, rename
 
 if TYPE_CHECKING:
-    from tests.lab.conftest import LabUnderTest
+    from tests.support.openstack import LabUnderTest
 
 pytestmark = pytest.mark.lab
 

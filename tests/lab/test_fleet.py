@@ -14,7 +14,7 @@ from shared.errors import Rejected
 from shared.fleet.reader import find_hosts, read_fleet, read_migrations, read_servers
 
 if TYPE_CHECKING:
-    from tests.lab.conftest import LabUnderTest
+    from tests.support.openstack import LabUnderTest
 
 pytestmark = pytest.mark.lab
 

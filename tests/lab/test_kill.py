@@ -19,7 +19,7 @@ from tests.lab.support.drover import Drover, Ended
 from tests.lab.support.look import ENDED_WELL, Look
 
 if TYPE_CHECKING:
-    from tests.lab.conftest import LabUnderTest
+    from tests.support.openstack import LabUnderTest
 
 pytestmark = pytest.mark.lab
 

@@ -11,7 +11,7 @@ from lab.errors import LabError
 from lab.fill import Booted
 
 if TYPE_CHECKING:
-    from tests.lab.conftest import LabUnderTest
+    from tests.support.openstack import LabUnderTest
 
 pytestmark = pytest.mark.lab
 

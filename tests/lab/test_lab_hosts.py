@@ -10,7 +10,7 @@ from lab import computes, health, lifecycle, processes
 from lab.progress import SilentProgress
 
 if TYPE_CHECKING:
-    from tests.lab.conftest import LabUnderTest
+    from tests.support.openstack import LabUnderTest
 
 pytestmark = pytest.mark.lab
 

@@ -14,7 +14,7 @@ from shared.clouds import connect
 from tests.support import nova_facts
 
 if TYPE_CHECKING:
-    from tests.lab.conftest import LabUnderTest
+    from tests.support.openstack import LabUnderTest
 
 pytestmark = pytest.mark.lab
 

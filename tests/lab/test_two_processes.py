@@ -18,7 +18,7 @@ from tests.lab.support.look import ENDED_WELL, Look, most_at_once
 from tests.support.postgres import Postgres
 
 if TYPE_CHECKING:
-    from tests.lab.conftest import LabUnderTest
+    from tests.support.openstack import LabUnderTest
 
 pytestmark = [pytest.mark.lab, pytest.mark.postgres]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from openstack.connection import Connection
 
-    from tests.lab.conftest import LabUnderTest
+    from tests.support.openstack import LabUnderTest
 
 MICROVERSION = "2.90"
 ENDED_WELL = frozenset({"completed", "confirmed", "done"})
