@@ -4,6 +4,7 @@ import importlib
 import os
 
 import functions
+from shared.access.sizes import limit_bodies
 from shared.door import Door
 
 
@@ -18,5 +19,6 @@ def serve(name: str | None) -> Door:
     return Door("all", lambda: [kind for door in doors for kind in door.kinds()])
 
 
+limit_bodies()
 door = serve(os.environ.get("FUNCTION"))
 main = door.main

@@ -50,6 +50,15 @@ class Backend(Protocol):
         """One page of operations (`shared.operations.reads.list_operations`)."""
         ...
 
+    def letters(self, query: Mapping[str, str]) -> dict[str, Any]:
+        """Dead letters, as a GET with this query answers: `letters` with its filters, or one `letter`.
+
+        Raises:
+            Rejected: there is no such letter, or the query makes no sense.
+            Retry: nobody answers now.
+        """
+        ...
+
     def advance(self, operation_id: str) -> None:
         """Let about half a second to a second pass in which the operation goes on."""
         ...
@@ -60,28 +69,32 @@ class Backend(Protocol):
 
 
 @contextmanager
-def opened(parts: Parts, settings: Settings, url: str | None) -> Iterator[Backend]:
+def opened(parts: Parts, settings: Settings, url: str | None, *, sending: bool = False) -> Iterator[Backend]:
     """The place that `--url` or DROVER_URL names, or else this process.
+
+    Args:
+        sending: whether this process sends events to DROVER_SINK, rather than only keep them.
 
     Raises:
         Rejected: the address can't be used.
         StoreError: the store of this machine does not answer.
     """
-    backend = _open(parts, settings, url or settings.url)
+    backend = _open(parts, settings, url or settings.url, sending)
     try:
         yield backend
     finally:
         backend.close()
 
 
-def _open(parts: Parts, settings: Settings, url: str | None) -> Backend:
+def _open(parts: Parts, settings: Settings, url: str | None, sending: bool) -> Backend:
     if url is not None:
+        from cli.credentials import Credentials
         from cli.remote import Remote
 
-        return Remote(url, parts.clock, parts.session() if parts.session else None)
+        return Remote(url, parts.clock, parts.session() if parts.session else None, Credentials(url, settings))
     from cli.local import Local
 
-    return Local(settings, parts)
+    return Local(settings, parts, sending=sending)
 
 
 def ask(backend: Backend, event: Event) -> dict[str, Any]:

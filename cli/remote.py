@@ -10,8 +10,10 @@ import requests
 
 from shared.clock import Clock
 from shared.errors import Rejected, Retry
+from shared.telemetry.redaction import clean_text
 
 if TYPE_CHECKING:
+    from cli.credentials import Credentials
     from shared.events import Event
 
 TIMEOUT = (3.05, 60.0)
@@ -32,13 +34,21 @@ class Remote:
     is_local = False
     hindrance = ""
 
-    def __init__(self, url: str, clock: Clock, session: requests.Session | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        clock: Clock,
+        session: requests.Session | None = None,
+        credentials: Credentials | None = None,
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise Rejected(f"found {url!r} as the address of Drover, expected http://HOST:PORT or https://HOST")
+            found = repr(clean_text(url))
+            raise Rejected(f"found {found} as the address of Drover, expected http://HOST:PORT or https://HOST")
         self.place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"  # a password is not for messages
         self._url, self._clock = url, clock
         self._session = session or requests.Session()
+        self._credentials = credentials
 
     def send(self, event: Event) -> Event:
         """POST it as a CloudEvent. A lost answer is asked for again with the same id, which has no effect twice."""
@@ -49,9 +59,9 @@ class Remote:
         from shared.events import Event
 
         headers, body = to_binary(cloud_event(event))
-        answer = self._patiently(
-            lambda: self._session.post(self._url, data=body, headers=headers, timeout=TIMEOUT, allow_redirects=False)
-        )
+        if self._credentials and isinstance(event.data, dict):
+            self._credentials.cloud = self._credentials.cloud or event.data.get("cloud")
+        answer = self._patiently(lambda: self._request("POST", data=body, headers=headers))
         if "ce-type" not in answer.headers:
             raise Rejected(
                 f"{self.place} took the {event.type} ({answer.status_code}) and answered without an event: it may be a "
@@ -68,6 +78,10 @@ class Remote:
         """See `Backend.list`."""
         return self._get({"operations": "", **filters, "limit": str(limit), **({"before": before} if before else {})})
 
+    def letters(self, query: Mapping[str, str]) -> dict[str, Any]:
+        """See `Backend.letters`."""
+        return self._get(query)
+
     def advance(self, operation_id: str) -> None:
         """It goes on by itself; this only waits."""
         self._clock.sleep(POLL)
@@ -77,7 +91,7 @@ class Remote:
         self._session.close()
 
     def _get(self, query: Mapping[str, str]) -> dict[str, Any]:
-        answer = self._once(lambda: self._session.get(self._url, params=query, timeout=TIMEOUT, allow_redirects=False))
+        answer = self._once(lambda: self._request("GET", params=query))
         try:
             document = answer.json()
         except ValueError:
@@ -85,6 +99,20 @@ class Remote:
         if not isinstance(document, dict):
             raise self._not_drover(answer)
         return document
+
+    def _request(self, method: str, **arguments: Any) -> requests.Response:
+        """One exchange; after a 401 once more with what is asked for, if there is anything."""
+
+        def ask() -> requests.Response:
+            auth = self._credentials and self._credentials.auth
+            return self._session.request(
+                method, self._url, timeout=TIMEOUT, allow_redirects=False, auth=auth, **arguments
+            )
+
+        answer = ask()
+        if answer.status_code == 401 and self._credentials and self._credentials.renew(answer):
+            return ask()
+        return answer
 
     def _patiently(self, exchange: Callable[[], requests.Response]) -> requests.Response:
         for pause in PAUSES:
@@ -102,12 +130,21 @@ class Remote:
         if answer.ok and not answer.is_redirect:
             return answer
         text = _message(answer)
-        if answer.status_code >= 500:
+        if answer.status_code >= 500 or answer.status_code == 429:
             after = answer.headers.get("Retry-After", "0")
             raise Retry(f"{self.place}: {text}", float(after) if after.isdecimal() else 0.0)
+        if answer.status_code in (401, 403):
+            raise Rejected(self._refused(answer.status_code, text))
         if text:
             raise Rejected(text)
         raise self._not_drover(answer)
+
+    def _refused(self, status: int, text: str) -> str:
+        """Why nobody is let in, or may not do this, and what a person can do about it."""
+        said = f"{self.place} refuses you ({status}): {text or 'it gives no reason'}"
+        if status == 403 or self._credentials is None:
+            return said
+        return f"{said}\n{self._credentials.hint}"
 
     def _not_drover(self, answer: requests.Response) -> Rejected:
         return Rejected(

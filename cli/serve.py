@@ -23,8 +23,6 @@ WORK_SECONDS = 2.0
 """Of each turn of the tick; short, so that the server stops soon after it is told to."""
 IDLE_SECONDS = 0.5
 """Between two turns: this long a new operation waits at most."""
-MAX_BODY = 8 * 1024 * 1024
-"""Bytes of a body that are read at all; what is too large for an event but below it gets Drover's own explanation."""
 THREADS = 8
 STOP_SECONDS = 60.0
 """How long the slice at work may take to end after SIGTERM; a slice is shorter."""
@@ -48,6 +46,7 @@ def serve(
     """
     from cli.engine import build
     from cli.run import parts_of
+    from shared.access.assembly import make_signer
     from shared.settings import load
     from shared.sink import HttpSink, Nowhere
     from shared.telemetry.logs import start_logs
@@ -56,12 +55,15 @@ def serve(
     settings, parts = load(), parts_of(context)
     kinds = parts.kinds(function)
     start_logs(settings.log_format, settings.log_level, function=function or "all")
-    sink: Sink = HttpSink(settings.sink) if settings.sink else Nowhere()
+    sink: Sink = Nowhere()
+    if settings.sink:
+        sink = HttpSink(settings.sink, make_signer(settings), settings.sink_token_file)
     engine = build(settings, kinds, sink, source=f"/drover/{function or 'all'}", clock=parts.clock)
     if settings.metrics_port:
-        from shared.telemetry.metrics import serve_metrics
+        from shared.telemetry.scraping import serve_metrics
 
-        serve_metrics(engine.metrics, settings.metrics_port)
+        token = settings.metrics_token
+        serve_metrics(engine.metrics, settings.metrics_port, token.get_secret_value() if token else None)
     try:
         _run(engine, sink, host, port)
     finally:
@@ -86,10 +88,11 @@ def _run(engine: Engine, sink: Sink, host: str, port: int) -> None:
     from waitress.server import create_server  # type: ignore[import-untyped]
 
     from cli.errors import say
+    from shared.access.sizes import MAX_TAKEN
 
     app = create(SimpleNamespace(main=door_of(engine).main))
     try:
-        server = create_server(app, host=host, port=port, threads=THREADS, max_request_body_size=MAX_BODY)
+        server = create_server(app, host=host, port=port, threads=THREADS, max_request_body_size=MAX_TAKEN)
     except OSError as error:
         raise DroverError(f"{host}:{port} can't be opened ({error.strerror}); choose another one with --port") from None
     say(f"Drover serves {', '.join(engine.kinds)} on http://{host}:{server.effective_port} "
@@ -109,12 +112,13 @@ def _run(engine: Engine, sink: Sink, host: str, port: int) -> None:
 
 
 def door_of(engine: Engine) -> Any:
-    """The door of the functions with this engine behind it."""
+    """The door of the functions with this engine behind it; open, because the server listens on loopback alone."""
+    from shared.access import OpenGate
     from shared.door import Door
 
     class Served(Door):
         def __init__(self) -> None:
-            super().__init__("all", lambda: list(engine.kinds.values()))
+            super().__init__("all", lambda: list(engine.kinds.values()), OpenGate())
             self._engine = engine
 
     return Served()

@@ -5,16 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shared import store
+from shared.access.assembly import make_signer
 from shared.operations import Engine, Kind, Limits, Sink
 from shared.settings import Settings, load
 from shared.sink import HttpSink
 from shared.telemetry.logs import start_logs
-from shared.telemetry.metrics import Metrics, serve_metrics
+from shared.telemetry.metrics import Metrics
+from shared.telemetry.scraping import serve_metrics
 from shared.telemetry.traces import start_tracing
 
 
-def assemble(name: str, kinds: Sequence[Kind], settings: Settings | None = None) -> Engine:
+def assemble(
+    name: str,
+    kinds: Sequence[Kind],
+    settings: Settings | None = None,
+    metrics: Metrics | None = None,
+    *,
+    dead_letters: bool = False,
+) -> Engine:
     """The engine of a served function.
+
+    Args:
+        metrics: where others have counted already.
+        dead_letters: whether brokers deliver here what they could not deliver elsewhere.
 
     Raises:
         SettingsError: a setting is wrong.
@@ -25,10 +38,13 @@ def assemble(name: str, kinds: Sequence[Kind], settings: Settings | None = None)
     start_logs(settings.log_format, settings.log_level, function=name)
     database = store.create(settings.database_url.get_secret_value())
     tracing = start_tracing(settings.otlp_endpoint, name)
-    metrics = Metrics()
+    metrics = metrics or Metrics()
     if settings.metrics_port:  # last of all that can fail: the next request tries again, and must find the port free
-        serve_metrics(metrics, settings.metrics_port)
-    sink: Sink | None = HttpSink(settings.sink) if settings.sink else None
+        token = settings.metrics_token
+        serve_metrics(metrics, settings.metrics_port, token.get_secret_value() if token else None)
+    sink: Sink | None = None
+    if settings.sink:
+        sink = HttpSink(settings.sink, make_signer(settings), settings.sink_token_file)
     return Engine(
         database,
         kinds,
@@ -37,4 +53,5 @@ def assemble(name: str, kinds: Sequence[Kind], settings: Settings | None = None)
         limits=Limits(settings.slice_seconds, settings.lease_seconds, settings.continuation_hops),
         metrics=metrics,
         tracing=tracing,
+        dead_letters=dead_letters,
     )

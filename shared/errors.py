@@ -1,6 +1,11 @@
-"""The two kinds of error that an operation knows; anything else that is raised in a step is a bug."""
+"""The two kinds of error that an operation knows; anything else that is raised in a step is a bug.
+
+Both often repeat what a cloud, a broker or a database said, and are stored, logged and sent on.
+"""
 
 from __future__ import annotations
+
+from shared.telemetry.redaction import clean_text
 
 
 class DroverError(Exception):
@@ -8,14 +13,17 @@ class DroverError(Exception):
 
 
 class Permanent(DroverError):
-    """Trying again would not help: the step ends with this message."""
+    """Trying again would not help: the step ends with this message, without the secrets that it may quote."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(clean_text(message))
 
 
 class Retry(DroverError):
-    """Not now: the step comes back after `after` seconds."""
+    """Not now: the step comes back after `after` seconds; the message loses the secrets that it may quote."""
 
     def __init__(self, message: str, after: float = 10.0) -> None:
-        super().__init__(message)
+        super().__init__(clean_text(message))
         self.after = after
 
 

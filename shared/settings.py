@@ -10,7 +10,6 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -21,8 +20,9 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from shared.access.settings import DoorSettings, HttpUrl, long_enough
 from shared.errors import DroverError
 
 PREFIX = "DROVER_"
@@ -69,13 +69,6 @@ def _database_url(value: SecretStr) -> SecretStr:
     return SecretStr(f"{DRIVERS[scheme]}://{rest}")
 
 
-def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("an http:// or https:// address with a host")
-    return value
-
-
 def _metrics_port(value: int | None) -> int | None:
     if value == FUNCTION_PORT:
         raise ValueError(f"another port than {FUNCTION_PORT}, where the function itself listens")
@@ -90,11 +83,8 @@ def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-
-
-class Settings(BaseSettings):
-    """What the environment says; an empty variable counts as unset."""
+class Settings(DoorSettings):
+    """What the environment says; an empty variable counts as unset. The doors' part is in `shared.access.settings`."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
@@ -117,11 +107,18 @@ class Settings(BaseSettings):
     cloud: str | None = Field(default=None, validation_alias=_either("DROVER_CLOUD"))
     """The entry of clouds.yaml that is meant when a request names none."""
 
+    sink_token_file: Path | None = None
+    """A file with a bearer token for the sink, read anew for each event: Kubernetes renews it."""
+    token: SecretStr | None = None
+    """What the command line says who it is with: a bearer token, sent to `url` and nowhere else."""
+
     otlp_endpoint: HttpUrl | None = Field(default=None, validation_alias=_either("DROVER_OTLP_ENDPOINT"))
     """Base address of an OTLP/HTTP collector, such as http://collector:4318; none: no traces."""
     metrics_port: Annotated[int | None, Field(ge=1, le=65535), AfterValidator(_metrics_port)] = None
     """Port of the Prometheus metrics; none: they are not served.
     Knative's queue-proxy has 8012, 8013, 8022, 9090 and 9091 of the same pod: take another, such as 9464."""
+    metrics_token: Annotated[SecretStr | None, AfterValidator(long_enough)] = None
+    """Bearer token that Prometheus must send; none: the metrics are served on 127.0.0.1 alone."""
 
     slice_seconds: Annotated[float, Field(gt=0, le=55)] = 25
     """How long one invocation works on an operation before it saves and answers."""
@@ -130,6 +127,12 @@ class Settings(BaseSettings):
     continuation_hops: Annotated[int, Field(ge=0, le=100)] = 6
     """How many slices may follow each other by reply events before the next tick.
     Bounded because an in-memory channel holds the first request open until the last of them has ended."""
+
+    keep_days: Annotated[int, Field(ge=8, le=36500)] = 30
+    """Days until a cleanup removes what was received and sent. Signatures are fresh for 7 days, and the inbox, which
+    knows a second delivery, must outlive them."""
+    keep_operations_days: Annotated[int | None, Field(ge=8, le=36500)] = None
+    """Days until a cleanup removes an operation that has ended; none: operations are kept for ever."""
 
     @model_validator(mode="after")
     def _lease_outlives_slice(self) -> Settings:
@@ -164,10 +167,17 @@ def _explain(item: Mapping[str, Any]) -> str:
     if variable in OTHERS and not os.environ.get(variable):
         variable = OTHERS[variable]
     found = repr(_without_password(str(item["input"])))
-    if isinstance(item["input"], SecretStr) or variable == "DROVER_DATABASE_URL":
+    if variable == "DROVER_DATABASE_URL":
         scheme = _scheme(item["input"])
         found = f"a URL that begins with {scheme!r}" if scheme else "a value without `://`"
+    elif _is_secret(variable):
+        found = f"{len(item['input'])} characters"
     return f"{variable}: found {found}, expected {expected}; change it or unset it"
+
+
+def _is_secret(variable: str) -> bool:
+    field = Settings.model_fields.get(variable.removeprefix(PREFIX).lower())
+    return field is not None and "SecretStr" in str(field.annotation)
 
 
 def _scheme(value: SecretStr | str) -> str:

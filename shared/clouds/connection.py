@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared import VERSION
 from shared.errors import Permanent, Rejected
+from shared.telemetry.redaction import clean_text
 
 if TYPE_CHECKING:
     from openstack.config.cloud_region import CloudRegion
@@ -193,7 +194,7 @@ def _region(name: str | None) -> tuple[str, CloudRegion]:
     try:
         config = OpenStackConfig(app_name="drover", app_version=VERSION)
     except ConfigException as error:
-        raise Rejected(f"the cloud configuration can't be read: {error}") from None
+        raise Rejected(f"the cloud configuration can't be read: {clean_text(str(error))}") from None  # quotes lines
     known = sorted(set(config.get_cloud_names()) - {"defaults"})  # its name for having found nothing
     name = name or os.environ.get("OS_CLOUD") or None
     if name is not None and name not in known:

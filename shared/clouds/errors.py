@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 from shared.errors import DroverError, Permanent
+from shared.telemetry.redaction import clean_text
 
 
 class Refused(Permanent):
@@ -23,5 +22,5 @@ class AnswerLost(DroverError):
 
 
 def redacted(text: str) -> str:
-    """Without the user and password that an address may carry."""
-    return re.sub(r"://[^@/\s]+@", "://***@", text)
+    """Without the user and password that an address may carry, and without tokens and passwords besides."""
+    return clean_text(text)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.errors import Rejected
 from shared.events.event import Event
+from shared.telemetry.redaction import clean_text, is_secret
 
 MAX_PROBLEMS = 8
 """Problems of one event that are told; the sender mends these first."""
@@ -42,11 +43,14 @@ class Catalogue:
         if model is None:
             known = ", ".join(sorted(self.models))
             raise Rejected(f"unknown event type {_short(event.type)}; this function takes: {known}")
-        if not isinstance(event.data, dict):
+        data = event.data
+        if data in (None, "", b"") and not any(field.is_required() for field in model.model_fields.values()):
+            data = {}  # a PingSource without data sends an empty body
+        if not isinstance(data, dict):
             found = type(event.data).__name__
             raise Rejected(f"{event.type}: the data is {found}, expected a JSON object (application/json)")
         try:
-            return model.model_validate(event.data)
+            return model.model_validate(data)
         except ValidationError as error:
             raise Rejected(f"{event.type}: {_explain(error)}") from None
 
@@ -63,12 +67,13 @@ def _explain(error: ValidationError) -> str:
 def _problem(problem: Mapping[str, Any]) -> str:
     where = ".".join(str(part) for part in problem["loc"]) or "data"
     message = str(problem["msg"]).removeprefix("Value error, ")
-    found = _short(problem.get("input"))
+    hidden = any(is_secret(part) for part in problem["loc"])
+    found = "a value that is not shown" if hidden else _short(problem.get("input"))
     return f"{where[:MAX_SHOWN]}: {message[:1].lower()}{message[1:]}; found {found}"
 
 
 def _short(value: Any) -> str:
     if isinstance(value, dict | list):
         return f"{'an object' if isinstance(value, dict) else 'a list'} of {len(value)}"
-    text = repr(value[:MAX_SHOWN] if isinstance(value, str) else value)
+    text = repr(clean_text(value)[:MAX_SHOWN] if isinstance(value, str) else value)
     return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."

@@ -1,4 +1,4 @@
-"""Prometheus metrics of one process, in a registry of their own, served on a port of their own.
+"""Prometheus metrics of one process, in a registry of their own (`shared.telemetry.scraping` serves them).
 
 Names follow Prometheus' conventions: base units, `_total` for counters. Every label has few values: an
 event's type or a service's name, which come from outside, are counted as `other` beyond LABEL_LIMIT.
@@ -7,25 +7,13 @@ event's type or a service's name, which come from outside, are counted as `other
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from threading import Thread
-from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
-
-from shared.errors import DroverError
-
-if TYPE_CHECKING:
-    from wsgiref.simple_server import WSGIServer
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 LABEL_LIMIT = 100
 """Distinct values of a label that comes from outside."""
 SLICE_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 30.0, 45.0, 60.0)
 """Seconds; a slice is to stay under 60."""
-
-
-class MetricsError(DroverError):
-    """The port of the metrics can't be opened."""
 
 
 class Metrics:
@@ -36,16 +24,24 @@ class Metrics:
         self._seen: dict[str, set[str]] = {}
         text = "Events by type and what became of them."
         self._events = Counter("drover_events_received", text, ["type", "result"], registry=here)
+        text = "Requests that were turned away, by the means that refused and why."
+        self._refused = Counter("drover_refused", text, ["door", "reason"], registry=here)
         text = "Duration of one slice of an operation."
         self._slices = Histogram("drover_slice_seconds", text, ["kind"], registry=here, buckets=SLICE_BUCKETS)
         text = "Operations in the store by state."
         self._operations = Gauge("drover_operations", text, ["state"], registry=here)
         text = "Events that are stored and not sent yet."
         self._outbox = Gauge("drover_outbox_waiting", text, registry=here)
+        text = "Events that a broker could not deliver, and that nobody has had sent again."
+        self._dead_letters = Gauge("drover_dead_letters_waiting", text, registry=here)
 
     def event_received(self, type: str, result: str) -> None:
-        """An event of a type was `accepted`, `duplicate`, `rejected` or put off (`later`)."""
+        """An event of a type was `accepted`, `duplicate`, `rejected`, put off (`later`) or a dead letter (`dead`)."""
         self._events.labels(self._bounded("type", type), result).inc()
+
+    def refused(self, door: str, reason: str) -> None:
+        """A request was turned away: by which means, and why, in one word or two (`shared.access`)."""
+        self._refused.labels(door, reason).inc()
 
     def slice_ended(self, kind: str, seconds: float) -> None:
         """One invocation worked on an operation for so many seconds."""
@@ -61,40 +57,13 @@ class Metrics:
         """So many events wait to be sent."""
         self._outbox.set(number)
 
+    def dead_letters_waiting(self, number: int) -> None:
+        """So many dead letters wait for somebody to look at them."""
+        self._dead_letters.set(number)
+
     def _bounded(self, label: str, value: str) -> str:
         seen = self._seen.setdefault(label, set())
         if value not in seen and len(seen) >= LABEL_LIMIT:
             return "other"
         seen.add(value)
         return value
-
-
-@dataclass(frozen=True)
-class MetricsServer:
-    """The metrics' own web server, a daemon thread."""
-
-    port: int
-    _server: WSGIServer
-    _thread: Thread
-
-    def close(self) -> None:
-        """Stop serving and free the port."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(timeout=5)
-
-
-def serve_metrics(metrics: Metrics, port: int, address: str = "0.0.0.0") -> MetricsServer:  # noqa: S104 scraped from outside the pod
-    """Serve `GET /metrics` on a port; 0 takes a free one.
-
-    Raises:
-        MetricsError: the port is taken, or this user may not open it.
-    """
-    try:
-        server, thread = start_http_server(port, addr=address, registry=metrics.registry)
-    except OSError as error:
-        raise MetricsError(
-            f"DROVER_METRICS_PORT: port {port} of {address} can't be opened ({error.strerror}); "
-            "choose one that is free, or unset it to serve no metrics"
-        ) from error
-    return MetricsServer(server.server_port, server, thread)

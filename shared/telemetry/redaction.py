@@ -20,7 +20,9 @@ _SECRET_KEY = re.compile(_SECRET_NAME, re.IGNORECASE)
 _IN_URL = re.compile(r"(?<=://)[^\s/\"'<>]+@")
 """RFC 3986, 3.2.1: the user information before the host."""
 _VALUE = r"""(?:"[^"]*"|'[^']*'|(?:(?:Bearer|Basic)\s+)?[^\s,;&}\])]+)"""
-_ASSIGNED = re.compile(rf"""(?P<name>\b[\w-]*{_SECRET_NAME}["']?\s*[=:]\s*){_VALUE}""", re.IGNORECASE)
+_ASSIGNED = re.compile(rf"""(?P<name>(?:{"|".join(_NAMES.split())})\w{{0,64}}["']?\s*[=:]\s*){_VALUE}""", re.IGNORECASE)
+"""What stands before the telling part of the name need not be matched to be kept; and with a bound on what stands
+behind it, the time grows with the text's length alone: a word of 4 KB must not take minutes."""
 _FERNET = re.compile(r"\bgAAAA[\w-]{20,}=*")
 """A Keystone token: version 0x80 and the first bytes of a timestamp, in base64 (Fernet specification)."""
 
@@ -44,9 +46,12 @@ def clean(value: Any, depth: int = DEPTH) -> Any:
 
 def clean_field(key: object, value: Any, depth: int = DEPTH) -> Any:
     """A field's value, not shown at all when its name says that it is a secret."""
-    if value is not None and isinstance(key, str) and _SECRET_KEY.fullmatch(key.replace("-", "_")):
-        return REDACTED
-    return clean(value, depth)
+    return REDACTED if value is not None and is_secret(key) else clean(value, depth)
+
+
+def is_secret(key: object) -> bool:
+    """Whether a field's name says that its value is a secret."""
+    return isinstance(key, str) and _SECRET_KEY.fullmatch(key.replace("-", "_")) is not None
 
 
 def clean_text(text: str) -> str:

@@ -13,6 +13,8 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Protocol
 
+from shared.telemetry.redaction import clean_text
+
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter
@@ -114,12 +116,27 @@ class RecordedTracing:
         context = None
         if known := valid(parent):
             context = TraceContextTextMapPropagator().extract({"traceparent": known})
-        with self._tracer.start_as_current_span(name, context=context, attributes=attributes) as span:
-            yield RecordedSpan(span)
+        with self._tracer.start_as_current_span(
+            name, context=context, attributes=attributes, record_exception=False, set_status_on_exception=False
+        ) as span:
+            try:
+                yield RecordedSpan(span)
+            except Exception as error:
+                _note_failure(span, error)
+                raise
 
     def close(self) -> None:
         """Send what is left."""
         self._provider.shutdown()
+
+
+def _note_failure(span: OtelSpan, error: Exception) -> None:
+    """Mark the span as failed. OpenTelemetry itself would send the exception's text and stack as they are."""
+    from opentelemetry.trace import Status, StatusCode
+
+    text = clean_text(str(error))
+    span.add_event("exception", {"exception.type": type(error).__qualname__, "exception.message": text})
+    span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {text}"))
 
 
 def valid(traceparent: str | None) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,7 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from shared.telemetry.metrics import Metrics, MetricsError, serve_metrics
+from shared.telemetry.metrics import Metrics
+from shared.telemetry.scraping import MetricsError, serve_metrics
 from shared.telemetry.traces import start_tracing
 
 
@@ -55,19 +57,19 @@ def test_metrics_are_served() -> None:
     """`GET /metrics` answers with what was counted, and after closing the port is free again."""
     metrics = Metrics()
     metrics.outbox_waiting(3)
-    server = serve_metrics(metrics, 0, "127.0.0.1")
+    server = serve_metrics(metrics, 0)
     with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=5) as answer:
         assert "drover_outbox_waiting 3.0" in answer.read().decode()
     server.close()
-    serve_metrics(metrics, server.port, "127.0.0.1").close()
+    serve_metrics(metrics, server.port).close()
 
 
 def test_a_taken_port_is_told() -> None:
     """When the port is taken, the message names the variable, the port and the way out."""
-    server = serve_metrics(Metrics(), 0, "127.0.0.1")
+    server = serve_metrics(Metrics(), 0)
     try:
         with pytest.raises(MetricsError, match=rf"DROVER_METRICS_PORT: port {server.port} .*choose one") as caught:
-            serve_metrics(Metrics(), server.port, "127.0.0.1")
+            serve_metrics(Metrics(), server.port)
         assert "in use" in str(caught.value)
     finally:
         server.close()
@@ -86,3 +88,21 @@ def test_spans_reach_a_collector(collector: Collector) -> None:
     assert (span.name, span.trace_id.hex()) == ("event", parent.split("-")[1])
     attributes = {item.key: item.value.string_value for item in request.resource_spans[0].resource.attributes}
     assert attributes["service.name"] == "migrate"
+
+
+def test_metrics_want_their_token() -> None:
+    """Over a real socket: 401 without it or with another, the metrics with it; refusals are counted as such."""
+    metrics = Metrics()
+    server = serve_metrics(metrics, 0, "0123456789abcdef", "127.0.0.1")
+    try:
+        for given in (None, "Bearer 0123456789abcdee"):
+            request = urllib.request.Request(f"http://127.0.0.1:{server.port}/metrics")
+            if given:
+                request.add_header("Authorization", given)
+            with pytest.raises(urllib.error.HTTPError, match="401"):
+                urllib.request.urlopen(request, timeout=5)
+        request.add_header("Authorization", "Bearer 0123456789abcdef")
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            assert 'drover_refused_total{door="metrics",reason="bad token"} 1.0' in answer.read().decode()
+    finally:
+        server.close()

@@ -21,7 +21,9 @@ from structlog.testing import capture_logs
 from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
 
 import functions
-from shared.door import MAX_BODY, Door, cloud_event
+from shared.access import OpenGate
+from shared.access.sizes import MAX_EVENT
+from shared.door import Door, cloud_event
 from shared.errors import Retry
 from shared.events import Event
 from shared.settings import OTHERS
@@ -46,7 +48,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:to_binary is deprecated")  # par
 def client(bench: Bench) -> FlaskClient:
     """Sends requests as a broker or a person does."""
     logging.getLogger("parliament.server").setLevel(logging.ERROR)
-    door = Door("test", lambda: [bench.kind])
+    door = Door("test", lambda: [bench.kind], OpenGate())
     door._engine = bench.engine
     app = server.create(SimpleNamespace(main=door.main))
     app.logger.setLevel(logging.ERROR)
@@ -184,7 +186,7 @@ def test_a_body_of_five_megabytes(client: FlaskClient, bench: Bench, structured:
     """413, how large it may be, and nothing is stored."""
     response = post(client, event(data={"target": "x" * 5_000_000}), structured)
     assert response.status_code == 413
-    assert f"expected at most {MAX_BODY}" in error(response)
+    assert f"expected at most {MAX_EVENT}" in error(response)
     assert bench.inbox() == []
 
 
@@ -224,7 +226,7 @@ def test_a_store_that_is_down(monkeypatch: pytest.MonkeyPatch, path: str) -> Non
     for name in OTHERS.values():
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DROVER_DATABASE_URL", "postgresql://drover:hush@127.0.0.1:1/drover")
-    client = server.create(SimpleNamespace(main=Door("test", lambda: [Walk()]).main)).test_client()
+    client = server.create(SimpleNamespace(main=Door("test", lambda: [Walk()], OpenGate()).main)).test_client()
     for response in (client.get(path), post(client, event()), post(client, event("io.drover.tick", {}))):
         assert response.status_code == 503
         assert "127.0.0.1:1/drover does not answer" in error(response)
@@ -243,7 +245,7 @@ def test_the_engine_is_assembled_with_the_first_request(monkeypatch: pytest.Monk
         made.append(Walk())
         return made
 
-    door = Door("test", kinds)
+    door = Door("test", kinds, OpenGate())
     client = server.create(SimpleNamespace(main=door.main)).test_client()
     assert made == []
     assert client.get("/?operations").json == {"operations": [], "next": None}

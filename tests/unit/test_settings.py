@@ -157,3 +157,84 @@ def test_settings_do_not_change() -> None:
     """Nobody changes the settings of a running process."""
     with pytest.raises(ValidationError):
         Settings().__setattr__("slice_seconds", 3.0)  # a plain assignment is a type error
+
+
+def test_nobody_is_let_in_by_default() -> None:
+    """No setting of the doors has a default that opens one."""
+    settings = load()
+    assert settings.door_secrets == ()
+    means = (settings.door_tick, settings.broker_issuer, settings.keystone_url, settings.oidc_issuer)
+    assert means == (None, None, None, None)
+    assert (settings.broker_senders, settings.keystone_projects, settings.plain_http) == ((), (), False)
+
+
+def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blanks around a name and empty names do not count."""
+    monkeypatch.setenv("DROVER_KEYSTONE_URL", "https://keystone.example/v3/")
+    monkeypatch.setenv("DROVER_KEYSTONE_PROJECTS", " ops@Default, 4711 ,")
+    settings = load()
+    assert settings.keystone_projects == ("ops@Default", "4711")
+    assert settings.keystone_url == "https://keystone.example/v3"
+
+
+def test_several_secrets_for_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With blanks or line breaks between them, so that a new one can be brought in."""
+    monkeypatch.setenv("DROVER_DOOR_SECRET", "new-secret-new-secret\nold-secret-old-secret\n")
+    assert load().door_secrets == ("new-secret-new-secret", "old-secret-old-secret")
+
+
+BROKER = {
+    "DROVER_BROKER_ISSUER": "https://kubernetes.default.svc.cluster.local",
+    "DROVER_BROKER_AUDIENCE": "drover/migrate",
+    "DROVER_BROKER_SENDERS": "system:serviceaccount:drover:migrate",
+}
+
+
+@pytest.mark.parametrize("missing", BROKER)
+def test_half_a_means_is_none(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    """A means with a part missing would refuse everybody, or look open: it is told at the start."""
+    message = _refusal(monkeypatch, **{name: value for name, value in BROKER.items() if name != missing})
+    assert message.startswith(f"{missing}: found nothing")
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"DROVER_KEYSTONE_PROJECTS": "ops@Default"}, "without DROVER_KEYSTONE_URL"),
+        ({"DROVER_KEYSTONE_URL": "https://keystone.example"}, "https://HOST/v3"),
+        ({"DROVER_KEYSTONE_URL": "http://keystone.example/v3"}, "DROVER_PLAIN_HTTP"),
+        ({"DROVER_OIDC_ISSUER": "http://login.example", "DROVER_OIDC_AUDIENCE": "drover"}, "DROVER_PLAIN_HTTP"),
+        ({"DROVER_BROKER_JWKS_URL": "http://kubernetes.default.svc/openid/v1/jwks"}, "DROVER_PLAIN_HTTP"),
+        ({**BROKER, "DROVER_BROKER_SENDERS": "drover/migrate"}, "system:serviceaccount:NAMESPACE:NAME"),
+        (
+            {**BROKER, "DROVER_BROKER_SENDERS": "system:serviceaccount:*:migrate"},
+            "system:serviceaccount:NAMESPACE:NAME",
+        ),
+        (
+            {**BROKER, "DROVER_OIDC_ISSUER": BROKER["DROVER_BROKER_ISSUER"], "DROVER_OIDC_AUDIENCE": "drover"},
+            "expected another",
+        ),
+    ],
+)
+def test_doors_that_would_not_hold(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], expected: str) -> None:
+    """Settings that contradict each other or let listeners in are refused, with what to do."""
+    assert expected in _refusal(monkeypatch, **variables)
+
+
+def test_plain_http_where_somebody_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the loopback address, or with DROVER_PLAIN_HTTP."""
+    monkeypatch.setenv("DROVER_KEYSTONE_URL", "http://127.0.0.1:5000/v3")
+    load()
+    monkeypatch.setenv("DROVER_KEYSTONE_URL", "http://keystone.example/v3")
+    monkeypatch.setenv("DROVER_PLAIN_HTTP", "true")
+    assert load().keystone_url == "http://keystone.example/v3"
+
+
+@pytest.mark.parametrize("variable", ["DROVER_DOOR_SECRET", "DROVER_DOOR_TICK", "DROVER_METRICS_TOKEN"])
+@pytest.mark.parametrize("value", ["hush", "long-enough-long-enough hush", " "])
+def test_secrets_that_can_be_guessed(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    """They are refused without being shown, and the message says how to make a good one."""
+    message = _refusal(monkeypatch, **{variable: value})
+    assert message.startswith(f"{variable}: found {len(value)} characters")
+    assert "openssl rand" in message
+    assert "hush" not in message

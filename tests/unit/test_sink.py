@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from cloudevents.http import from_http
 
+from shared.access import Knock
+from shared.access.signature import Signature, Signer
+from shared.door import _event
 from shared.errors import Permanent, Retry
 from shared.events import Event
 from shared.sink import HttpSink, Nowhere
+from tests.support.cloud import FakeClock
 
 EVENT = Event("1", "/drover/migrate", "io.drover.drain.started", {"a": "ü"}, "hôte\n", extensions={"droverhop": "1"})
 
@@ -67,6 +73,35 @@ def test_what_is_wrong_with_the_event_itself_is_not(monkeypatch: pytest.MonkeyPa
     """It would block all those behind it for ever."""
     with pytest.raises(Permanent, match=f"the sink answered {status} to a io.drover.drain.started"):
         send(monkeypatch, status)
+
+
+def test_events_are_signed_at_the_last_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What leaves carries a signature that the door takes, and a time, without which it would be refused."""
+    wire, clock = Wire(202), FakeClock()
+    monkeypatch.setattr(requests, "post", wire.post)
+    HttpSink("http://broker/", Signer(["0123456789abcdef"], clock)).send(EVENT)
+    (sent,) = wire.sent
+    received = from_http(sent["headers"], sent["data"])
+    assert received["time"] == clock.now().isoformat()
+    event = _event(received, None)
+    assert Signature(["0123456789abcdef"], clock).judge(Knock("POST", {}, "", event)) is not None
+
+
+def test_the_sink_s_token_is_read_for_each_event(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Kubernetes renews it in its file."""
+    wire, file = Wire(202), tmp_path / "token"
+    monkeypatch.setattr(requests, "post", wire.post)
+    for text in ("one\n", "two\n"):
+        file.write_text(text)
+        HttpSink("http://broker/", token_file=file).send(EVENT)
+    headers = [sent["auth"](requests.Request("POST", "http://broker/").prepare()).headers for sent in wire.sent]
+    assert [each["Authorization"] for each in headers] == ["Bearer one", "Bearer two"]
+
+
+def test_a_token_that_is_not_there_is_for_later(tmp_path: Path) -> None:
+    """The event waits, and the message names the setting and the file."""
+    with pytest.raises(Retry, match=r"/nothing of DROVER_SINK_TOKEN_FILE can't be read"):
+        HttpSink("http://broker/", token_file=tmp_path / "nothing").send(EVENT)
 
 
 def test_nowhere_takes_everything() -> None:

@@ -103,3 +103,21 @@ def test_problems_are_told_shortly(data: object, message: str) -> None:
         Catalogue([Odd]).parse(Event("1", "/x", Odd.event_type, data))
     assert message in str(caught.value)
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("field", ["password", "auth_token", "client-secret"])
+def test_values_of_secret_fields_are_not_repeated(field: str) -> None:
+    """A field that is not known may be a secret that was sent by mistake: its name is told, its value is not."""
+    catalogue = Catalogue([Tick, OperationPauseRequested])
+    data = {"operation": "1", "reason": "x", field: "hush"}
+    with pytest.raises(Rejected, match=f"{field}: extra inputs are not permitted; found a value that is not") as caught:
+        catalogue.parse(Event("1", "/x", "io.drover.operation.pause.requested", data))
+    assert "hush" not in str(caught.value)
+
+
+def test_secrets_within_a_value_are_not_repeated() -> None:
+    """A password within an address that stands where something else belongs."""
+    data = {"operation": "1", "reason": ["x"], "requester": 1, "undo": "rabbit://nova:hush@mq/"}
+    with pytest.raises(Rejected, match=r"undo: .*found 'rabbit://\[redacted\]@mq/'") as caught:
+        Catalogue([OperationPauseRequested]).parse(Event("1", "/x", "io.drover.operation.pause.requested", data))
+    assert "hush" not in str(caught.value)

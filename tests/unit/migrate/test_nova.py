@@ -169,7 +169,7 @@ def test_the_latest_move_counts(stage: FakeStage) -> None:
 def test_an_old_nova_keeps_no_details() -> None:
     """Before 2.84 there are no details for an event: its name is told, and where to look."""
     stage = FakeStage()
-    stage.fake.answers.newest = "2.80"
+    stage.fake.nova.newest = "2.80"
     (vm,) = stage.boot(1)
     stage.nova.live_migrate(vm, "cmp01")
     stage.clock.advance(10)
@@ -185,7 +185,7 @@ def test_a_reason_is_short_and_has_no_password(stage: FakeStage, monkeypatch: py
     stage.fake.world.settle()
     stage.fake.world.actions[vm][0].events[0].details = "rabbit://nova:hunter2@mq:5672 is down\n" + "x " * 400
     reason = stage.nova.failure_reason(vm)
-    assert reason.startswith("rabbit://***@mq:5672 is down x")
+    assert reason.startswith("rabbit://[redacted]@mq:5672 is down x")
     assert len(reason) == 300
 
 

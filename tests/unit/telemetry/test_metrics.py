@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from prometheus_client import REGISTRY, generate_latest
 
+from shared.telemetry import scraping
 from shared.telemetry.metrics import LABEL_LIMIT, Metrics
 
 
@@ -20,6 +22,30 @@ def test_events() -> None:
     lines = _text(metrics)
     assert 'drover_events_received_total{result="accepted",type="io.drover.tick"} 2.0' in lines
     assert 'drover_events_received_total{result="duplicate",type="io.drover.tick"} 1.0' in lines
+
+
+def test_refusals() -> None:
+    """Requests that were turned away are counted by the door's means and the reason."""
+    metrics = Metrics()
+    metrics.refused("keystone", "role")
+    assert 'drover_refused_total{door="keystone",reason="role"} 1.0' in _text(metrics)
+
+
+@pytest.mark.parametrize(("token", "address"), [(None, "127.0.0.1"), ("0123456789abcdef", "0.0.0.0")])
+def test_only_a_token_opens_the_port_to_others(
+    monkeypatch: pytest.MonkeyPatch, token: str | None, address: str
+) -> None:
+    """Without one the metrics are for this machine alone."""
+    asked: list[str] = []
+
+    def refuse(host: str, *_: object) -> None:
+        asked.append(host)
+        raise OSError(13, "Permission denied")
+
+    monkeypatch.setattr(scraping, "make_server", refuse)
+    with pytest.raises(scraping.MetricsError, match="Permission denied"):
+        scraping.serve_metrics(Metrics(), 9464, token)
+    assert asked == [address]
 
 
 def test_slices() -> None:

@@ -65,14 +65,17 @@ def test_spans_continue_the_senders_trace() -> None:
 
 
 def test_what_fails_is_marked() -> None:
-    """An exception leaves its span marked as failed and goes on."""
+    """An exception leaves its span marked as failed, without the secrets that its text may hold, and goes on."""
     exporter = InMemorySpanExporter()
     tracing = start_tracing(None, exporter=exporter)
     with pytest.raises(ValueError, match="no"), tracing.span("slice"):
-        raise ValueError("no")
+        raise ValueError("no password=hush")
     tracing.close()
     (span,) = exporter.get_finished_spans()
     assert not span.status.is_ok
+    assert [event.name for event in span.events] == ["exception"]
+    assert "ValueError: no" in str(span.status.description)
+    assert "hush" not in span.to_json()
 
 
 @pytest.mark.parametrize(
