@@ -68,6 +68,23 @@ def build(settings: Settings, kinds: Sequence[Kind], sink: Sink, *, source: str,
     )
 
 
+def sink_of(settings: Settings) -> Sink:
+    """Where this process sends events: DROVER_SINK, or nowhere."""
+    if settings.sink is None:
+        return nowhere()
+    from shared.access.assembly import make_signer
+    from shared.sink import HttpSink
+
+    return HttpSink(settings.sink, make_signer(settings), settings.sink_token_file)
+
+
+def nowhere() -> Sink:
+    """Takes events where nobody listens."""
+    from shared.sink import Nowhere
+
+    return Nowhere()
+
+
 def state_directory() -> Path:
     """Where Drover keeps its store and its log unless it is told otherwise (XDG_STATE_HOME)."""
     from platformdirs import user_state_dir

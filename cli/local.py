@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from cli.engine import Parts, build, log_to_file
-from shared.errors import DroverError, Rejected
+from cli.engine import Parts, build, log_to_file, nowhere, sink_of
+from shared.errors import DroverError, Rejected, Retry
 
 if TYPE_CHECKING:
     from shared.events import Event
@@ -19,20 +19,23 @@ TURN = 0.5
 class Local:
     """Works on the operation that it is asked about, and on no other.
 
+    Args:
+        sending: whether events go to DROVER_SINK, if that is set; otherwise they are only kept.
+
     Raises:
         StoreError: the store does not answer.
     """
 
     is_local = True
 
-    def __init__(self, settings: Settings, parts: Parts) -> None:
-        from shared.sink import Nowhere
-
+    def __init__(self, settings: Settings, parts: Parts, *, sending: bool = False) -> None:
         self.log = log_to_file(settings.log_level)
         self.hindrance = ""
         self._clock = parts.clock
         kinds = parts.kinds(None)
-        self._engine = build(settings, kinds, Nowhere(), source="/drover/local", clock=parts.clock)
+        self._sending = sending
+        self._sink = sink_of(settings) if sending else nowhere()
+        self._engine = build(settings, kinds, self._sink, source="/drover/local", clock=parts.clock)
         self.place = self._engine.database.address
 
     def send(self, event: Event) -> Event:
@@ -57,13 +60,33 @@ class Local:
 
         return list_operations(self._engine.database, self._engine.kinds, filters, limit, before)
 
+    def letters(self, query: Mapping[str, str]) -> dict[str, Any]:
+        """See `Backend.letters`."""
+        from shared.reading import answer, missing
+
+        document = answer(self._engine, query)
+        if document is None:
+            raise Rejected(missing(query))
+        return document
+
     def advance(self, operation_id: str) -> None:
-        """Do what is due. Nothing due, or another process at it: wait, and look again."""
+        """Do what is due, and send what came of it. Nothing due, or another process at it: wait, and look again."""
         end = self._clock.monotonic() + TURN
         self.hindrance = ""
         if self._engine.work(TURN, operation_id) is None:
             self.hindrance = self._lease(operation_id)
             self._clock.sleep(max(end - self._clock.monotonic(), 0.01))
+        if self._sending:
+            self._flush()
+
+    def _flush(self) -> None:
+        from shared.operations import outbox
+
+        try:
+            while outbox.flush(self._engine.database, self._sink, self._clock) == outbox.BATCH:
+                pass
+        except Retry as error:
+            self.hindrance = f"{error}; what is to be sent waits in the outbox for whoever works on this store next"
 
     def _lease(self, operation_id: str) -> str:
         """Whose turn it is, when it is not ours: somebody else's who is at it, or who was killed."""

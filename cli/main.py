@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli import exits, lab, ops
+from cli import deploy, events, exits, lab, ops
 from cli.drain import drain, undrain
 from cli.errors import Explaining
 from cli.serve import serve
@@ -24,7 +24,9 @@ app = typer.Typer(
 app.command(epilog=exits.TEXT)(drain)
 app.command(epilog=exits.TEXT)(undrain)
 app.add_typer(ops.app, name="ops", epilog=exits.TEXT)
+app.add_typer(events.app, name="events", epilog=exits.TEXT)
 app.command()(serve)
+app.add_typer(deploy.app, name="deploy")
 app.add_typer(lab.app, name="lab")
 
 

@@ -26,7 +26,7 @@ def show_plan(console: Console, plan: Document) -> None:
         for server in plan["servers"]
     ]  # fmt: skip
     if rows:
-        console.print(_table(("SERVER", "ACTION", "TARGET", "FORECAST", "REASON", "WAY OUT"), rows))
+        console.print(table(("SERVER", "ACTION", "TARGET", "FORECAST", "REASON", "WAY OUT"), rows))
     servers, host = count(len(rows), "server"), clean(plan["host"])
     took = f", in about {duration(plan['seconds'])}" if plan.get("seconds") else ""
     if plan["feasible"]:
@@ -56,7 +56,7 @@ def show_result(console: Console, document: Document) -> None:
     if left:
         console.print(f"{count(len(left), 'server')} left on {clean(document['target'])}:")
         rows = [(entry["name"] or entry["server"], entry["reason"], entry.get("way_out") or "") for entry in left]
-        console.print(_table(("SERVER", "REASON", "WAY OUT"), rows))
+        console.print(table(("SERVER", "REASON", "WAY OUT"), rows))
     for line in _next(document):
         console.print(line, soft_wrap=True)
 
@@ -68,7 +68,7 @@ def show_operation(console: Console, document: Document) -> None:
                  "started_at", "finished_at"):  # fmt: skip
         if document[name]:
             grid.add_row(
-                name.replace("_", " "), clean(_time(document[name]) if name.endswith("_at") else document[name])
+                name.replace("_", " "), clean(time(document[name]) if name.endswith("_at") else document[name])
             )
     console.print(grid)
     rows = [
@@ -77,7 +77,7 @@ def show_operation(console: Console, document: Document) -> None:
         for step in document["steps"]
     ]  # fmt: skip
     if rows:
-        console.print(_table(("STEP", "ACTION", "TO", "STATE", "TRIES", "ERROR"), rows))
+        console.print(table(("STEP", "ACTION", "TO", "STATE", "TRIES", "ERROR"), rows))
     show_result(console, document)
 
 
@@ -85,19 +85,19 @@ def show_list(console: Console, page: Document) -> None:
     """Operations, newest first."""
     rows = [
         (operation["id"], operation["kind"], operation["state"], operation["cloud"], operation["target"],
-         _time(operation["created_at"]), operation["requester"], operation["reason"])
+         time(operation["created_at"]), operation["requester"], operation["reason"])
         for operation in page["operations"]
     ]  # fmt: skip
     if not rows:
         console.print("There are no operations that fit.")
         return
     headers = ("ID", "KIND", "STATE", "CLOUD", "TARGET", "CREATED", "REQUESTER", "REASON")
-    console.print(_table(headers, rows, whole=("ID", "STATE", "TARGET", "CREATED")))
+    console.print(table(headers, rows, whole=("ID", "STATE", "TARGET", "CREATED")))
     if page["next"]:
         console.print(f"There are more: drover ops list --before {page['next']}")
 
 
-def _table(headers: Sequence[str], rows: Sequence[Sequence[str]], whole: Sequence[str] = ("SERVER",)) -> Table:
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], whole: Sequence[str] = ("SERVER",)) -> Table:
     """A table without the columns that are empty in every row."""
     used = [number for number in range(len(headers)) if any(row[number] for row in rows)]
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
@@ -147,7 +147,7 @@ def _requests(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def _time(text: str | None) -> str:
+def time(text: str | None) -> str:
     from datetime import datetime
 
     return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S") if text else ""

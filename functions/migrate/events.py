@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from pydantic import AwareDatetime, Field, model_validator
 
 from functions.migrate.model import DrainPolicy, OnStall
-from shared.events import EventData, OperationFact
+from shared.events import EventData, OperationFact, OperationsDue
 
 _DEFAULTS = DrainPolicy()
 
@@ -123,6 +123,12 @@ class DrainProgressed(OperationFact):
     event_type: ClassVar[str] = "io.drover.drain.progressed"
 
 
+class DrainDue(OperationsDue):
+    """Sent by the keeper at a tick, so that this function may sleep in between; a hint, which may be lost."""
+
+    event_type: ClassVar[str] = "io.drover.drain.due"
+
+
 class DrainPaused(OperationFact):
     """Somebody paused the drain."""
 
@@ -165,6 +171,12 @@ class UndrainAccepted(OperationFact):
     event_type: ClassVar[str] = "io.drover.undrain.accepted"
 
 
+class UndrainDue(OperationsDue):
+    """Sent by the keeper at a tick, so that this function may sleep in between; a hint, which may be lost."""
+
+    event_type: ClassVar[str] = "io.drover.undrain.due"
+
+
 class UndrainCompleted(OperationFact):
     """The host's service is enabled."""
 
@@ -179,6 +191,6 @@ class UndrainFailed(OperationFact):
 
 REQUESTS: tuple[type[EventData], ...] = (DrainRequested, UndrainRequested)
 FACTS: tuple[type[EventData], ...] = (
-    DrainPlanned, DrainAccepted, DrainStarted, DrainProgressed, DrainPaused, DrainResumed, DrainHalted,
-    DrainCompleted, DrainFailed, DrainCancelled, UndrainAccepted, UndrainCompleted, UndrainFailed,
+    DrainPlanned, DrainAccepted, DrainStarted, DrainProgressed, DrainDue, DrainPaused, DrainResumed, DrainHalted,
+    DrainCompleted, DrainFailed, DrainCancelled, UndrainAccepted, UndrainDue, UndrainCompleted, UndrainFailed,
 )  # fmt: skip

@@ -51,6 +51,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "io.drover.drain.accepted": _drain("planned"),
     "io.drover.drain.started": _drain("running"),
     "io.drover.drain.progressed": _drain("running", moved=8, in_flight=2),
+    "io.drover.drain.due": {"kind": "drain"},
     "io.drover.drain.paused": _drain("paused", moved=8, in_flight=2),
     "io.drover.drain.resumed": _drain("running", moved=10),
     "io.drover.drain.halted": _drain("halted", moved=19, left=1, note="cmp07 is not empty: db-3 (in ERROR)"),
@@ -58,6 +59,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "io.drover.drain.failed": _drain("failed", note="cloud paris refuses the credentials"),
     "io.drover.drain.cancelled": _drain("cancelled", moved=8, note="cmp07 stays disabled: undrain it to enable it"),
     "io.drover.undrain.accepted": _undrain("planned"),
+    "io.drover.undrain.due": {"kind": "undrain"},
     "io.drover.undrain.completed": _undrain("succeeded"),
     "io.drover.undrain.failed": _undrain("failed", note="cmp07 is disabled for another reason: 'broken fan'"),
 }  # fmt: skip

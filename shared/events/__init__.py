@@ -6,6 +6,7 @@ from shared.events.common import (
     OperationFact,
     OperationPauseRequested,
     OperationResumeRequested,
+    OperationsDue,
     RequestRejected,
     Tick,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "OperationFact",
     "OperationPauseRequested",
     "OperationResumeRequested",
+    "OperationsDue",
     "RequestRejected",
     "Tick",
 ]

@@ -82,3 +82,9 @@ class OperationFact(EventData):
     summary: dict[str, Any] = Field(
         default_factory=dict, description="The function's own summary, as in GET /?operation=ID."
     )
+
+
+class OperationsDue(EventData):
+    """Operations of a kind are due: whoever runs them, wake up. The base of each function's own; the keeper sends it."""
+
+    kind: str = Field(description="drain, …")

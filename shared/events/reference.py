@@ -37,7 +37,8 @@ curl http://127.0.0.1:8080/ -H 'content-type: application/json' -H 'ce-specversi
 ```
 
 A request is answered at once; its work goes on with each tick. What became of it: `GET /?operation=ID`, and
-`GET /?operations` (filters `kind`, `state`, `cloud`, `target`; pages by `limit` and `before`), both JSON.
+`GET /?operations` (filters `kind`, `state`, `cloud`, `target`; pages by `limit` and `before`), both JSON. What a broker
+could not deliver: `GET /?letters` (filters `type`, `replayed`; pages likewise) and `GET /?letter=ID`, of the keeper.
 """
 
 COMMON_REQUESTS: tuple[type[EventData], ...] = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
@@ -16,10 +16,12 @@ import structlog
 from shared.clock import Clock, SystemClock
 from shared.errors import Permanent, Retry
 from shared.events import Catalogue, Event, Tick
+from shared.letters import Letterbox
 from shared.operations import lease, outbox
 from shared.operations.facts import HOP, FactMaker, fact_maker, fact_type, hop_of
-from shared.operations.kind import Kind
+from shared.operations.kind import Housekeeping, Kind
 from shared.operations.lease import LeaseLost
+from shared.operations.limits import Limits
 from shared.operations.measure import measure
 from shared.operations.outbox import Sink
 from shared.operations.receive import Receiver
@@ -31,6 +33,9 @@ from shared.telemetry.traces import PassingTracing, Tracing
 
 CONTINUATIONS = ("accepted", "started", "progressed")
 """Facts that ask for the operation's next slice when they come back through the broker."""
+
+DUE = "due"
+"""The keeper's word to a function that sleeps: operations of a kind are due."""
 
 BUG_LIMIT = 5
 """Unexpected errors in a row before the operation halts."""
@@ -47,25 +52,13 @@ TRACE = "traceparent"
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How long things may take; every value in seconds but `hops`."""
-
-    slice_seconds: float = 25.0
-    """How long one request works, at most; far below any broker's or gateway's time-out."""
-    lease_seconds: float = 30.0
-    """How long a worker that fell silent keeps its operation; longer than any single call to a cloud takes."""
-    hops: int = 6
-    """Slices that follow each other by reply events before the next tick is awaited: with an in-memory channel every
-    one of them keeps the first POST open."""
-
-
 class Engine:
     """Runs the operations of some kinds on one store.
 
     Args:
         source: the CloudEvents source of what this engine sends, `/drover/<function>`.
         sink: where facts go, besides the replies; None where replies are the only way out.
+        dead_letters: whether brokers deliver here what they could not deliver elsewhere.
     """
 
     def __init__(
@@ -80,6 +73,7 @@ class Engine:
         metrics: Metrics | None = None,
         tracing: Tracing | None = None,
         new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+        dead_letters: bool = False,
     ) -> None:
         self.database = database
         self.kinds = {kind.name: kind for kind in kinds}
@@ -88,10 +82,17 @@ class Engine:
         self.metrics = metrics or Metrics()
         self._tracing = tracing or PassingTracing()
         self._sink = sink
+        self._source = source
         self._new_id = new_id
         self._facts: dict[str, FactMaker] = {kind.name: fact_maker(kind, source, self.clock, new_id) for kind in kinds}
         self._continuations = {fact_type(kind, word) for kind in self.kinds for word in CONTINUATIONS}
         self._receiver = Receiver(database, kinds, self._facts, source, self.clock, new_id)
+        self._wakes = {Tick.event_type, *(fact_type(kind, DUE) for kind in self.kinds)}
+        known = self._continuations.union(self.catalogue.models)
+        self._letterbox = Letterbox(database, self.clock, known) if dead_letters else None
+        for kind in kinds:
+            if isinstance(kind, Housekeeping):
+                kind.attach(database, self.clock, sends=sink is None or sink.name != outbox.NOBODY)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -115,7 +116,12 @@ class Engine:
             return reply
 
     def _handle(self, event: Event) -> Event | None:
-        if event.type == Tick.event_type:
+        if self._letterbox is not None and self._letterbox.takes(event):
+            self._keep(self._letterbox, event)
+            return None
+        if event.type in self._wakes:
+            if self._letterbox is not None:
+                self._wake_others()
             reply = self._continue(event, None)
             measure(self.database, self.kinds, self.metrics)
             return reply
@@ -132,9 +138,17 @@ class Engine:
 
     def reject(self, event: Event, reason: str) -> Event | None:
         """Keep an event that cannot even be parsed, and answer it as any other that is not taken."""
+        if self._letterbox is not None:
+            self._keep(self._letterbox, event, reason)
+            return None
         answered = self._receiver.earlier(event) or self._receiver.reject(event, reason)
         self.metrics.event_received(event.type, answered.result)
         return answered.reply
+
+    def _keep(self, letterbox: Letterbox, event: Event, hindrance: str = "") -> None:
+        """Nothing is ever answered to a dead letter: what could not be delivered would only cause more of its kind."""
+        letterbox.keep(event, hindrance)
+        self.metrics.event_received(event.type, "dead")
 
     def work(self, seconds: float, operation_id: str | None = None) -> str | None:
         """Advance what is due, one slice after the other, and wait for what becomes due, for at most `seconds`.
@@ -171,6 +185,23 @@ class Engine:
         if not isinstance(operation_id, str) or not is_storable(operation_id):
             return None
         return self._continue(event, operation_id)
+
+    def _wake_others(self) -> None:
+        """Tell the functions whose operations are due, so that they may sleep while there is nothing to do.
+
+        By the sink, at once, and not through the outbox: a lost word is said again with the next tick.
+        """
+        if self._sink is None:
+            return
+        now = self.clock.now()
+        with self.database.reading() as session:
+            sleeping = lease.kinds_due(session, self.kinds, now)
+        for kind in sleeping:
+            event = Event(self._new_id(), self._source, fact_type(kind, DUE), {"kind": kind}, None, now)
+            try:
+                self._sink.send(event)
+            except (Retry, Permanent) as error:
+                log.warning("the sink does not take events; the next tick tries again", error=str(error))
 
     def _continue(self, event: Event, operation_id: str | None) -> Event | None:
         """One request's worth of work; the reply carries the chain of slices on while there is more to do soon.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from shared.clock import Clock
 from shared.events import EventData
 from shared.operations.work import Work
-from shared.store import Operation, Step
+from shared.store import Database, Operation, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,4 +64,21 @@ class Kind(Protocol):
 
     def summary(self, operation: Operation, steps: Sequence[Step]) -> dict[str, Any]:
         """The function's own summary of an operation, as JSON values."""
+        ...
+
+
+@runtime_checkable
+class Housekeeping(Protocol):
+    """A kind that works on Drover's own store instead of on a cloud.
+
+    The engine hands it the store when it is made; what its slices write goes through `Work.save(also=...)`, under the
+    lease.
+    """
+
+    def attach(self, database: Database, clock: Clock, *, sends: bool) -> None:
+        """Take the store.
+
+        Args:
+            sends: whether events that are put into the outbox reach anybody.
+        """
         ...

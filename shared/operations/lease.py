@@ -79,6 +79,17 @@ def next_due(session: Session, kinds: Iterable[str], operation_id: str | None = 
     return min(times, default=None)
 
 
+def kinds_due(session: Session, but: Iterable[str], now: datetime) -> list[str]:
+    """The kinds, but for these, of which an operation is due and free."""
+    query = select(Operation.kind).where(
+        col(Operation.kind).not_in(list(but)),
+        col(Operation.state).not_in(sorted(ENDED)),
+        col(Operation.next_at) <= now,
+        _free(now),
+    )
+    return sorted(session.exec(query.distinct()))
+
+
 def _living(kinds: Iterable[str], operation_id: str | None) -> list[Any]:
     conditions = [col(Operation.kind).in_(list(kinds)), col(Operation.state).not_in(sorted(ENDED))]
     return conditions if operation_id is None else [*conditions, col(Operation.id) == operation_id]

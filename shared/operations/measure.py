@@ -6,12 +6,13 @@ from collections.abc import Iterable
 
 from sqlmodel import col, func, select
 
+from shared.letters.reads import waiting as letters_waiting
 from shared.store import Database, Operation, OutboxEvent
 from shared.telemetry.metrics import Metrics
 
 
 def measure(database: Database, kinds: Iterable[str], metrics: Metrics) -> None:
-    """Count the operations by their states, and the events that wait to be sent.
+    """Count the operations by their states, the events that wait to be sent, and the dead letters.
 
     Args:
         kinds: operations of other kinds are another function's to count.
@@ -22,4 +23,5 @@ def measure(database: Database, kinds: Iterable[str], metrics: Metrics) -> None:
         ).all()
         waiting = session.exec(select(func.count()).select_from(OutboxEvent).where(col(OutboxEvent.sent_at).is_(None)))
         metrics.outbox_waiting(waiting.one())
+        metrics.dead_letters_waiting(letters_waiting(session))
     metrics.operations({str(state): number for state, number in states})

@@ -13,6 +13,9 @@ from shared.errors import Permanent
 from shared.events import Event
 from shared.store import Database, OutboxEvent
 
+NOBODY = "nobody"
+"""Name of the sink that only marks events as sent, where nobody listens."""
+
 BATCH = 100
 """Rows that one flush sends at most, so that a long backlog does not hold up a request."""
 

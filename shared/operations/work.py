@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -100,16 +100,28 @@ class Work:
             step.operation_id, step.position = self.operation.id, position
         self.save(*new, acts=acts)
 
-    def save(self, *steps: Step, acts: Iterable[Act] = (), facts: Iterable[str] = ()) -> None:
+    def save(
+        self,
+        *steps: Step,
+        acts: Iterable[Act] = (),
+        facts: Iterable[str] = (),
+        also: Callable[[Session], None] | None = None,
+    ) -> None:
         """Write the memo, the note, the state and these steps, with acts for the audit trail and facts to be sent.
 
         All in one transaction that also renews the lease and brings in what people have asked for meanwhile.
+
+        Args:
+            also: reads and writes what else belongs into this transaction. It comes first, so that the memo can tell
+                what it did; if the lease is lost, its writes are taken back with all others.
 
         Raises:
             LeaseLost: another worker has taken over; nothing was written.
         """
         now = self.clock.now()
         with self._database.transaction() as session:
+            if also is not None:
+                also(session)
             lease.write(session, self.operation, now, self._lease_seconds, self._changes())
             stored = [session.merge(step) for step in steps]
             session.flush()

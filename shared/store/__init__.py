@@ -4,6 +4,7 @@ from shared.store.database import Database, StoreError, create
 from shared.store.tables import (
     ENDED,
     AuditEntry,
+    DeadLetter,
     InboxEvent,
     Intent,
     Operation,
@@ -17,6 +18,7 @@ __all__ = [
     "ENDED",
     "AuditEntry",
     "Database",
+    "DeadLetter",
     "InboxEvent",
     "Intent",
     "Operation",

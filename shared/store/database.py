@@ -16,7 +16,7 @@ from sqlmodel import Session, create_engine
 
 from shared.errors import DroverError
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision in `shared/store/migrations/versions`. Checked here so that a process whose tables are current
 starts without importing Alembic, which costs most of a second."""
 

@@ -123,7 +123,7 @@ class InboxEvent(SQLModel, table=True):
     source: str = Field(primary_key=True, max_length=500)
     id: str = Field(primary_key=True, max_length=500)
     type: str = Field(max_length=200)
-    received_at: datetime = Field(sa_type=UtcDateTime)
+    received_at: datetime = Field(sa_type=UtcDateTime, index=True)
     outcome: str = Field(max_length=16)
     """accepted, rejected, or unknown: rejected for its type alone, so that another function may still take it."""
     reason: str = Field(default="", sa_type=Prose)
@@ -146,6 +146,40 @@ class OutboxEvent(SQLModel, table=True):
     sent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     sent_by: str = Field(default="", max_length=16)
     """reply, sink, nobody where there is nowhere to send to, or refused when the sink will never take it."""
+
+
+class DeadLetter(SQLModel, table=True):
+    """An event that the broker could not deliver, kept until somebody has it sent again or it is too old."""
+
+    __tablename__ = "dead_letter"
+    __table_args__ = (Index("ix_dead_letter_waiting", "replayed_at", "last_at"),)
+
+    id: str = Field(primary_key=True, max_length=16)
+    """Made from the event's source and id, so that the same event is one letter however often it comes."""
+    source: str = Field(max_length=500)
+    event_id: str = Field(max_length=500)
+    type: str = Field(max_length=200)
+    subject: str | None = Field(default=None, max_length=500)
+    event: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    """The event as a JSON document without its secrets; NULL if it is too large to be kept."""
+    first_at: datetime = Field(sa_type=UtcDateTime, index=True)
+    last_at: datetime = Field(sa_type=UtcDateTime)
+    times: int = Field(default=1)
+    """How often it came."""
+    code: int | None = Field(default=None)
+    """HTTP status of the last try to deliver it; NULL after a time-out, of which the broker says nothing."""
+    destination: str = Field(default="", max_length=500)
+    """Where it could not be delivered to."""
+    answer: str = Field(default="", sa_type=Prose)
+    """What was answered there."""
+    hindrance: str = Field(default="", sa_type=Prose)
+    """Why it can't be sent again; empty if it can."""
+    good_until: datetime = Field(sa_type=UtcDateTime)
+    """When receivers begin to refuse it for its age."""
+    replayed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """NULL while it waits, also when it has come back after it was sent again."""
+    replayed_by: str | None = Field(default=None, max_length=64)
+    """Id of the operation that sent it last."""
 
 
 class AuditEntry(SQLModel, table=True):

@@ -12,9 +12,10 @@ from structlog.testing import capture_logs
 
 from shared.store import Database, create
 from tests.support.bench import Bench
+from tests.support.letters import Keeper
 from tests.support.postgres import Postgres, PostgresMissing
 
-TABLES = "step, operation, inbox, outbox, audit"
+TABLES = "step, operation, inbox, outbox, audit, dead_letter"
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +51,12 @@ def database(migrated: str) -> Iterator[Database]:
 def bench(database: Database) -> Bench:
     """An engine on it."""
     return Bench(database)
+
+
+@pytest.fixture
+def keeper(database: Database) -> Keeper:
+    """A keeper on it, with a broker behind it."""
+    return Keeper(database)
 
 
 @pytest.fixture(autouse=True)

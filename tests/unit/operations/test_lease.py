@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
+from sqlmodel import Session
 
 from shared.operations import Act, LeaseLost, Work
-from shared.store import Database, OperationState, StoreError
+from shared.store import Database, InboxEvent, OperationState, StoreError
 from tests.support.bench import LEASE, Bench
 from tests.support.kinds import step
 
@@ -39,6 +41,29 @@ def test_an_expired_lease_is_taken_over(bench: Bench) -> None:
     assert bench.engine.work(0.1) is None
     bench.clock.advance(1)
     assert bench.engine.work(0.1) == operation_id
+
+
+def test_what_else_is_written_goes_with_the_lease(bench: Bench) -> None:
+    """It is stored in the one transaction with the memo that tells of it, and not at all once the lease is lost."""
+    operation_id = bench.begin()
+    late = bench.claim(operation_id)
+
+    def also(id: str) -> Callable[[Session], None]:
+        def write(session: Session) -> None:
+            row = {"source": "s", "id": id, "type": "t", "received_at": bench.clock.now(), "outcome": "accepted"}
+            session.add(InboxEvent(**row))
+            late.memo["wrote"] = id
+
+        return write
+
+    late.save(also=also("in time"))
+    assert bench.operation(operation_id).memo == {"wrote": "in time"}
+    bench.clock.advance(LEASE)
+    bench.claim(operation_id)
+    with pytest.raises(LeaseLost):
+        late.save(also=also("too late"))
+    assert [row.id for row in bench.inbox() if row.source == "s"] == ["in time"]
+    assert bench.operation(operation_id).memo == {"wrote": "in time"}
 
 
 def test_a_stale_workers_writes_change_no_row(bench: Bench) -> None:

@@ -1,0 +1,3 @@
+"""Reading dead letters, on PostgreSQL."""
+
+from tests.unit.letters.test_reads import *  # noqa: F403

@@ -1,0 +1,3 @@
+"""Sending dead letters again, on PostgreSQL."""
+
+from tests.unit.keeper.test_replay import *  # noqa: F403
