@@ -80,7 +80,7 @@ def test_the_procfile_is_how_func_knows_parliament() -> None:
 def test_no_secret_is_written_down(manifest: dict[str, Any]) -> None:
     """What is secret comes from a Secret of the cluster."""
     (database,) = [env for env in manifest["run"]["envs"] if env["name"] == "DROVER_DATABASE_URL"]
-    assert database["value"] == "{{ secret:drover:database_url }}"
+    assert database["value"] == "{{ secret:drover-database:url }}"
 
 
 def test_the_image_is_not_left_without_its_code() -> None:
