@@ -22,7 +22,8 @@ POLL = 0.5
 SECONDS = 120.0
 """How long one kubectl command may take."""
 INGRESS = ("broker-ingress", "knative-eventing")
-GATEWAY = ("kourier", "kourier-system")
+GATEWAY = ("kourier-internal", "kourier-system")
+"""Where Knative Services answer that are reachable inside of the cluster alone."""
 
 Found = TypeVar("Found")
 
@@ -55,6 +56,10 @@ class Cluster:
         """Put objects in place."""
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
         self.kubectl("apply", "-f", "-", input=text)
+
+    def patch(self, what: str, body: Mapping[str, Any], namespace: str | None = None) -> None:
+        """Change some fields of an object."""
+        self.kubectl("patch", what, "--type=merge", "-p", json.dumps(body), namespace=namespace)
 
     def wait(self, what: str, done: Callable[[], Found], seconds: float = 60.0, poll: float = POLL) -> Found:
         """Until `done` answers something true, which is returned."""
