@@ -18,7 +18,7 @@ from shared.errors import Permanent, Retry
 from shared.events import Catalogue, Event, Tick
 from shared.letters import Letterbox
 from shared.operations import lease, outbox
-from shared.operations.facts import HOP, FactMaker, fact_maker, fact_type, hop_of
+from shared.operations.facts import HOP, TRACE, FactMaker, fact_maker, fact_type, hop_of
 from shared.operations.kind import Housekeeping, Kind
 from shared.operations.lease import LeaseLost
 from shared.operations.limits import Limits
@@ -45,9 +45,6 @@ BUG_DELAY = 5.0
 
 MIN_WAIT, MAX_WAIT = 0.05, 1.0
 """Seconds between two looks for something due."""
-
-TRACE = "traceparent"
-"""Extension attribute: the trace that an event belongs to (CloudEvents, Distributed Tracing extension)."""
 
 log = structlog.get_logger(__name__)
 
@@ -84,7 +81,9 @@ class Engine:
         self._sink = sink
         self._source = source
         self._new_id = new_id
-        self._facts: dict[str, FactMaker] = {kind.name: fact_maker(kind, source, self.clock, new_id) for kind in kinds}
+        self._facts: dict[str, FactMaker] = {
+            kind.name: fact_maker(kind, source, self.clock, new_id, self._tracing) for kind in kinds
+        }
         self._continuations = {fact_type(kind, word) for kind in self.kinds for word in CONTINUATIONS}
         self._receiver = Receiver(database, kinds, self._facts, source, self.clock, new_id)
         self._wakes = {Tick.event_type, *(fact_type(kind, DUE) for kind in self.kinds)}
@@ -112,7 +111,7 @@ class Engine:
         with self._tracing.span("event", event.extensions.get(TRACE), type=event.type) as span:
             reply = self._handle(event)
             if reply is not None and span.traceparent:
-                reply = replace(reply, extensions={**reply.extensions, TRACE: span.traceparent})
+                reply = replace(reply, extensions={TRACE: span.traceparent, **reply.extensions})
             return reply
 
     def _handle(self, event: Event) -> Event | None:
@@ -123,7 +122,7 @@ class Engine:
             if self._letterbox is not None:
                 self._wake_others()
             reply = self._continue(event, None)
-            measure(self.database, self.kinds, self.metrics)
+            measure(self.database, self.metrics)
             return reply
         if event.type in self._continuations:
             return self._go_on(event)
@@ -286,6 +285,7 @@ class Engine:
             return None
         if isinstance(error, Retry):
             log.info("slice put off", operation=operation.id, error=str(error), after=error.after)
+            self.metrics.slice_erred(operation.kind, "put off")
             if operation.state != OperationState.HALTED:  # why it has halted is still what people must know
                 operation.note = str(error)
             return max(error.after, 0.0)
@@ -295,6 +295,7 @@ class Engine:
         """An unexpected error is a bug: it is logged whole, tried again with back-off, and halts the operation."""
         operation = work.operation
         log.error("unexpected error in a slice", operation=operation.id, kind=operation.kind, exc_info=error)
+        self.metrics.slice_erred(operation.kind, "unexpected")
         operation.failures += 1
         if operation.failures < BUG_LIMIT:
             after = BUG_DELAY * float(2 ** (operation.failures - 1))

@@ -13,9 +13,13 @@ from shared.store import Operation, Step
 
 if TYPE_CHECKING:
     from shared.operations.kind import Kind
+    from shared.telemetry.traces import Tracing
 
 FactMaker = Callable[[str, Operation, Sequence[Step]], Event]
 """Makes the fact `io.drover.<kind>.<word>` about an operation."""
+
+TRACE = "traceparent"
+"""Extension attribute: the trace that an event belongs to (CloudEvents, Distributed Tracing extension)."""
 
 HOP = "droverhop"
 """Extension attribute: how many slices have followed each other without a tick between them."""
@@ -34,8 +38,10 @@ def hop_of(event: Event) -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
 
 
-def fact_maker(kind: Kind, source: str, clock: Clock, new_id: Callable[[], str]) -> FactMaker:
-    """How this kind's facts are made."""
+def fact_maker(
+    kind: Kind, source: str, clock: Clock, new_id: Callable[[], str], tracing: Tracing | None = None
+) -> FactMaker:
+    """How this kind's facts are made. They belong to the trace of the slice that makes them, also when sent later."""
 
     def make(word: str, operation: Operation, steps: Sequence[Step]) -> Event:
         data = OperationFact(
@@ -56,6 +62,7 @@ def fact_maker(kind: Kind, source: str, clock: Clock, new_id: Callable[[], str])
             subject=operation.target,
             time=clock.now(),
             data=data.model_dump(mode="json"),
+            extensions={TRACE: tracing.current} if tracing and tracing.current else {},
         )
 
     return make

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from sqlmodel import col, func, select
 
 from shared.letters.reads import waiting as letters_waiting
@@ -11,17 +9,15 @@ from shared.store import Database, Operation, OutboxEvent
 from shared.telemetry.metrics import Metrics
 
 
-def measure(database: Database, kinds: Iterable[str], metrics: Metrics) -> None:
-    """Count the operations by their states, the events that wait to be sent, and the dead letters.
+def measure(database: Database, metrics: Metrics) -> None:
+    """Count the operations of all functions by their kinds and states, the events that wait, and the dead letters.
 
-    Args:
-        kinds: operations of other kinds are another function's to count.
+    Of all functions, because most of them sleep most of the time, and the keeper, which has the tick, does not.
     """
     with database.reading() as session:
-        states = session.exec(
-            select(Operation.state, func.count()).where(col(Operation.kind).in_(list(kinds))).group_by(Operation.state)
-        ).all()
+        query = select(Operation.kind, Operation.state, func.count()).group_by(Operation.kind, col(Operation.state))
+        states = session.exec(query).all()
         waiting = session.exec(select(func.count()).select_from(OutboxEvent).where(col(OutboxEvent.sent_at).is_(None)))
         metrics.outbox_waiting(waiting.one())
         metrics.dead_letters_waiting(letters_waiting(session))
-    metrics.operations({str(state): number for state, number in states})
+    metrics.operations({(kind, str(state)): number for kind, state, number in states})

@@ -28,8 +28,10 @@ class Metrics:
         self._refused = Counter("drover_refused", text, ["door", "reason"], registry=here)
         text = "Duration of one slice of an operation."
         self._slices = Histogram("drover_slice_seconds", text, ["kind"], registry=here, buckets=SLICE_BUCKETS)
-        text = "Operations in the store by state."
-        self._operations = Gauge("drover_operations", text, ["state"], registry=here)
+        text = "Slices that ended with an error, which will be tried again."
+        self._errors = Counter("drover_slice_errors", text, ["kind", "result"], registry=here)
+        text = "Operations in the store by kind and state."
+        self._operations = Gauge("drover_operations", text, ["kind", "state"], registry=here)
         text = "Events that are stored and not sent yet."
         self._outbox = Gauge("drover_outbox_waiting", text, registry=here)
         text = "Events that a broker could not deliver, and that nobody has had sent again."
@@ -47,11 +49,15 @@ class Metrics:
         """One invocation worked on an operation for so many seconds."""
         self._slices.labels(kind).observe(seconds)
 
-    def operations(self, by_state: Mapping[str, int]) -> None:
-        """How many operations the store has in each state; a state that is not named has none."""
+    def slice_erred(self, kind: str, result: str) -> None:
+        """A slice was `put off` because something outside was not ready, or met something `unexpected`: a bug."""
+        self._errors.labels(kind, result).inc()
+
+    def operations(self, numbers: Mapping[tuple[str, str], int]) -> None:
+        """How many operations the store has of each kind in each state; what is not named has none."""
         self._operations.clear()
-        for state, number in by_state.items():
-            self._operations.labels(state).set(number)
+        for (kind, state), number in numbers.items():
+            self._operations.labels(kind, state).set(number)
 
     def outbox_waiting(self, number: int) -> None:
         """So many events wait to be sent."""

@@ -49,6 +49,11 @@ class Tracing(Protocol):
         """
         raise NotImplementedError
 
+    @property
+    def current(self) -> str | None:
+        """The `traceparent` of the span that is under way; None when there is no trace."""
+        raise NotImplementedError
+
     def close(self) -> None:
         """Send what is left; bounded by the exporter's timeout."""
 
@@ -79,6 +84,11 @@ class PassingTracing:
             yield PassingSpan(known)
         finally:
             _PASSING.reset(token)
+
+    @property
+    def current(self) -> str | None:
+        """See `Tracing.current`."""
+        return _PASSING.get()
 
     def close(self) -> None:
         """Nothing is left."""
@@ -124,6 +134,14 @@ class RecordedTracing:
             except Exception as error:
                 _note_failure(span, error)
                 raise
+
+    @property
+    def current(self) -> str | None:
+        """See `Tracing.current`."""
+        from opentelemetry.trace import get_current_span
+
+        span = get_current_span()
+        return RecordedSpan(span).traceparent if span.get_span_context().is_valid else None
 
     def close(self) -> None:
         """Send what is left."""

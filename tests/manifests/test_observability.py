@@ -51,7 +51,8 @@ def registry() -> dict[str, tuple[str, set[str]]]:
     metrics.event_received("io.drover.tick", "accepted")
     metrics.refused("signature", "bad")
     metrics.slice_ended("drain", 1.0)
-    metrics.operations({"running": 1})
+    metrics.operations({("drain", "running"): 1})
+    metrics.slice_erred("drain", "unexpected")
     metrics.outbox_waiting(0)
     metrics.dead_letters_waiting(0)
     known = {}

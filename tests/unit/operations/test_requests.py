@@ -268,9 +268,9 @@ def test_a_tick_measures_the_store(bench: Bench) -> None:
     bench.kind.script = at_once
     bench.engine.handle(tick())
     value = bench.engine.metrics.registry.get_sample_value
-    assert value("drover_operations", {"state": "running"}) == 1
-    assert value("drover_operations", {"state": "succeeded"}) == 1
-    assert value("drover_operations", {"state": "planned"}) is None
+    assert value("drover_operations", {"kind": "walk", "state": "running"}) == 1
+    assert value("drover_operations", {"kind": "walk", "state": "succeeded"}) == 1
+    assert value("drover_operations", {"kind": "walk", "state": "planned"}) is None
     assert value("drover_outbox_waiting") == 0
 
 
@@ -285,6 +285,15 @@ def test_the_trace_of_a_request_goes_on_in_its_reply(bench: Bench) -> None:
     reply = bench.engine.handle(replace(walk("2"), extensions={"traceparent": "nonsense"}))
     assert reply is not None
     assert reply.extensions == {}
+
+
+def test_a_fact_that_waits_keeps_the_trace_of_its_slice(bench: Bench) -> None:
+    """Whoever sends it later, with a trace of his own, does not change where it comes from."""
+    bench.engine.handle(replace(walk(), extensions={"traceparent": TRACE}))
+    bench.engine.handle(replace(tick("1"), extensions={"traceparent": TRACE}))
+    assert [row.event.get("traceparent") for row in bench.outbox()] == [TRACE]
+    reply = bench.engine.handle(replace(tick("2"), extensions={"traceparent": TRACE.replace("b7ad", "b7ae")}))
+    assert reply is None or reply.extensions["traceparent"] == TRACE
 
 
 def test_spans_of_a_request_and_its_slices(bench: Bench) -> None:

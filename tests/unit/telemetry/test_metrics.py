@@ -63,11 +63,11 @@ def test_slices() -> None:
 def test_states_that_ended_disappear() -> None:
     """The number of operations is told anew each time, so that no old state is left standing."""
     metrics = Metrics()
-    metrics.operations({"running": 2, "halted": 1})
-    metrics.operations({"running": 1})
+    metrics.operations({("drain", "running"): 2, ("drain", "halted"): 1})
+    metrics.operations({("drain", "running"): 1})
     metrics.outbox_waiting(4)
     lines = _text(metrics)
-    assert 'drover_operations{state="running"} 1.0' in lines
+    assert 'drover_operations{kind="drain",state="running"} 1.0' in lines
     assert not [line for line in lines if "halted" in line]
     assert "drover_outbox_waiting 4.0" in lines
 
