@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
-from cli.deploy import catalogue
+from cli.deploy import catalogue, filters
 from cli.deploy.environment import Function
+from cli.deploy.filters import Route
 from cli.deploy.manifests import EVENTING, SERVING, SOURCES, Manifest, Manifests
 from cli.deploy.report import Problem
 from shared.access.caller import TIME_EVENTS
-from shared.door import PING, STANDS_FOR
+from shared.door import STANDS_FOR
 from shared.events import Tick
 
 SURVIVES = 3600
@@ -32,11 +33,13 @@ def check(manifests: Manifests, by_service: Functions) -> Iterator[Problem]:
     """What would not be delivered."""
     taken: set[tuple[str, str]] = set()
     for trigger in manifests.of(EVENTING, "Trigger"):
-        yield from _delivery(trigger, manifests)
+        routes = yield from filters.routes(trigger, manifests)
+        yield from _delivery(trigger, routes, manifests)
         function = yield from _subscriber(trigger, manifests, by_service)
-        event_type = yield from _filter(trigger, function, manifests)
-        kept = f"{event_type}{BY_SCHEDULE if trigger.at('spec', 'filter', 'attributes', 'type') == PING else ''}"
-        taken |= {(name, kept) for name in (function.names if function and event_type else ())}
+        for route in routes:
+            yield from _route(trigger, route, function, manifests)
+            kept = f"{route.event_type}{BY_SCHEDULE if route.by_schedule else ''}"
+            taken |= {(name, kept) for name in (function.names if function else ())}
     yield from _missing(manifests, by_service.values(), taken)
     for ping in manifests.of(SOURCES, "PingSource"):
         yield from _ping(ping, manifests)
@@ -56,7 +59,7 @@ def sender_of(trigger: Manifest) -> str:
     return f"system:serviceaccount:{trigger.at('metadata', 'namespace') or 'default'}:{name.lower()}"
 
 
-def _delivery(trigger: Manifest, manifests: Manifests) -> Iterator[Problem]:
+def _delivery(trigger: Manifest, routes: Sequence[Route], manifests: Manifests) -> Iterator[Problem]:
     broker = manifests.find(EVENTING, "Broker", str(trigger.at("spec", "broker")))
     if broker is None:
         yield trigger.problem(
@@ -65,7 +68,7 @@ def _delivery(trigger: Manifest, manifests: Manifests) -> Iterator[Problem]:
         return
     own = trigger.at("spec", "delivery")
     delivery = own if own is not None else broker.at("spec", "delivery") or {}
-    if _stands_for(trigger).endswith(catalogue.HINTS):
+    if routes and all(route.event_type.endswith(catalogue.HINTS) for route in routes):
         return  # the next one makes a lost one good
     if not delivery.get("deadLetterSink"):
         yield trigger.problem("spec.delivery.deadLetterSink", "none, here or at the Broker", "the Service keeper",
@@ -112,35 +115,20 @@ def _subscriber(
     return by_service.get(name)
 
 
-def _filter(trigger: Manifest, function: Function | None, manifests: Manifests) -> Generator[Problem, None, str]:
-    """The type that it lets through, as Drover sees it."""
-    if trigger.at("spec", "filters"):
-        yield trigger.problem("spec.filters", "filters", "filter.attributes alone", "not every broker knows `filters`")
-    event_type = _stands_for(trigger)
-    if not event_type:
-        yield trigger.problem("spec.filter.attributes", trigger.at("spec", "filter", "attributes"), "one event type",
-                              "it would let every event through")  # fmt: skip
-        return ""
+def _route(trigger: Manifest, route: Route, function: Function | None, manifests: Manifests) -> Iterator[Problem]:
+    """Whether one type has somebody who sends it and somebody who takes it."""
     pings = (each.at("spec", "ceOverrides", "extensions", STANDS_FOR)
              for each in manifests.of(SOURCES, "PingSource"))  # fmt: skip
-    if trigger.at("spec", "filter", "attributes", "type") == PING and event_type not in pings:
+    if route.by_schedule and route.event_type not in pings:
         yield trigger.problem(
-            f"spec.filter.attributes.{STANDS_FOR}", event_type, "what a PingSource among the objects sends",
+            f"{route.field}.{STANDS_FOR}", route.event_type, "what a PingSource among the objects sends",
             "mend it, or add the PingSource",
         )  # fmt: skip
-    if function and not any(event_type in catalogue.taken(name) for name in function.names):
+    if function and not any(route.event_type in catalogue.taken(name) for name in function.names):
         yield trigger.problem(
-            "spec.filter.attributes.type", event_type, f"a type that {' or '.join(function.names)} takes",
+            f"{route.field}.type", route.event_type, f"a type that {' or '.join(function.names)} takes",
             "mend the type or the subscriber (docs/events.md), or take the Trigger out",
         )  # fmt: skip
-    return event_type
-
-
-def _stands_for(trigger: Manifest) -> str:
-    event_type = str(trigger.at("spec", "filter", "attributes", "type") or "")
-    if event_type == PING:
-        return str(trigger.at("spec", "filter", "attributes", STANDS_FOR) or "")
-    return event_type
 
 
 def _missing(manifests: Manifests, served: Collection[Function], taken: set[tuple[str, str]]) -> Iterator[Problem]:

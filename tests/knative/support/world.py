@@ -53,6 +53,9 @@ patches:
       - op: add
         path: /spec/template/metadata/annotations/autoscaling.knative.dev~1window
         value: 6s
+      - op: replace
+        path: /spec/template/metadata/annotations/autoscaling.knative.dev~1max-scale
+        value: "3"
 """
 
 

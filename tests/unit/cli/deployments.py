@@ -76,8 +76,8 @@ def _is(full: str, name: str) -> bool:
 
 PLANTED: dict[str, tuple[str, Change, str, str]] = {
     "an unknown field, which the API server would drop": (
-        "postgres-shared-secret", lambda site: site.get("Trigger", "migrate-drain-due")["spec"].update(retries=3),
-        "Trigger migrate-drain-due, spec.retries", "a field that the CRD does not have",
+        "postgres-shared-secret", lambda site: site.get("Trigger", "migrate")["spec"].update(retries=3),
+        "Trigger migrate, spec.retries", "a field that the CRD does not have",
     ),
     "a wrong type in a CRD's field": (
         "postgres-shared-secret", lambda site: site.pod().update(timeoutSeconds="long"),
@@ -136,30 +136,30 @@ PLANTED: dict[str, tuple[str, Change, str, str]] = {
         "Service migrate, env FUNCTION", "found 'migrat', expected one of keeper, migrate",
     ),
     "a Trigger whose type no function takes": (
-        "postgres-shared-secret",
+        "rabbitmq-broker-shared-secret",
         lambda site: site.get("Trigger", "migrate-drain-requested")["spec"]["filter"]["attributes"].update(
             type="io.drover.drain.request"),
         "Trigger migrate-drain-requested, spec.filter.attributes.type", "io.drover.drain.request",
     ),
     "a Trigger that sends a type to the wrong function": (
-        "postgres-shared-secret",
+        "rabbitmq-broker-shared-secret",
         lambda site: site.get("Trigger", "migrate-drain-requested")["spec"]["subscriber"]["ref"].update(name="keeper"),
         "Trigger migrate-drain-requested, spec.filter.attributes.type", "expected a type that keeper takes",
     ),
     "a type without a Trigger": (
-        "postgres-shared-secret", lambda site: site.drop("Trigger", "migrate-undrain-requested"),
+        "rabbitmq-broker-shared-secret", lambda site: site.drop("Trigger", "migrate-undrain-requested"),
         "Service migrate", "no Trigger for io.drover.undrain.requested",
     ),
     "a control request without a Trigger": (
-        "postgres-shared-secret", lambda site: site.drop("Trigger", "migrate-pause-requested"),
-        "postgres-shared-secret.yaml", "no Trigger for io.drover.operation.pause.requested",
+        "rabbitmq-broker-shared-secret", lambda site: site.drop("Trigger", "migrate-pause-requested"),
+        "rabbitmq-broker-shared-secret.yaml", "no Trigger for io.drover.operation.pause.requested",
     ),
     "a keeper without a tick": (
-        "postgres-shared-secret", lambda site: site.drop("Trigger", "keeper-tick"),
+        "rabbitmq-broker-shared-secret", lambda site: site.drop("Trigger", "keeper-tick"),
         "Service keeper", "no Trigger for io.drover.tick by a PingSource",
     ),
     "a function that nobody wakes": (
-        "postgres-shared-secret", lambda site: site.drop("Trigger", "migrate-drain-due"),
+        "rabbitmq-broker-shared-secret", lambda site: site.drop("Trigger", "migrate-drain-due"),
         "Service migrate", "no Trigger for io.drover.drain.due",
     ),
     "no keeper and no tick": (
@@ -168,45 +168,74 @@ PLANTED: dict[str, tuple[str, Change, str, str]] = {
         "Service migrate", "no Trigger for io.drover.tick by a PingSource",
     ),
     "a Trigger for everything": (
-        "postgres-shared-secret", lambda site: site.get("Trigger", "migrate-drain-due")["spec"].pop("filter"),
+        "rabbitmq-broker-shared-secret", lambda site: site.get("Trigger", "migrate-drain-due")["spec"].pop("filter"),
         "Trigger migrate-drain-due, spec.filter.attributes", "it would let every event through",
     ),
     "filters that a RabbitMQ broker does not know": (
         "rabbitmq-broker-shared-secret",
         lambda site: site.get("Trigger", "migrate-drain-due")["spec"].update(filters=[{"prefix": {"type": "io."}}]),
-        "Trigger migrate-drain-due, spec.filters", "expected filter.attributes alone",
+        "Trigger migrate-drain-due, spec.filters", "expected filter.attributes alone, since the Broker is RabbitMQ's",
+    ),
+    "a filter whose type no function takes": (
+        "postgres-shared-secret",
+        lambda site: site.get("Trigger", "migrate")["spec"]["filters"][0]["any"][1]["exact"].update(type="io.drover.x"),
+        "Trigger migrate, spec.filters.0.any.1.exact.type", "io.drover.x",
+    ),
+    "a filter that lacks a type": (
+        "postgres-shared-secret", lambda site: site.get("Trigger", "migrate")["spec"]["filters"][0]["any"].pop(0),
+        "Service migrate", "no Trigger for io.drover.drain.requested",
+    ),
+    "a filter for everything": (
+        "postgres-shared-secret",
+        lambda site: site.get("Trigger", "migrate")["spec"]["filters"][0]["any"].append({"exact": {"source": "/a"}}),
+        "Trigger migrate, spec.filters.0.any.9.exact", "it would let every event through",
+    ),
+    "a filter that names no types": (
+        "postgres-shared-secret",
+        lambda site: site.get("Trigger", "migrate")["spec"].update(filters=[{"prefix": {"type": "io.drover."}}]),
+        "Trigger migrate, spec.filters", "expected one `exact`, or one `any` of several",
+    ),
+    "a filter for a PingSource that is not there": (
+        "postgres-shared-secret", lambda site: site.drop("PingSource", "cleanup"),
+        "Trigger keeper, spec.filters.0.any.2.exact.drovertype", "what a PingSource among the objects sends",
+    ),
+    "requests among hints": (
+        "postgres-shared-secret",
+        lambda site: site.get("Trigger", "migrate-hints")["spec"]["filters"][0]["any"].append(
+            {"exact": {"type": "io.drover.drain.requested"}}),
+        "Trigger migrate-hints, spec.delivery.retry", "found tries for 0 s",
     ),
     "a Trigger of another Broker": (
-        "postgres-shared-secret",
+        "rabbitmq-broker-shared-secret",
         lambda site: site.get("Trigger", "migrate-drain-due")["spec"].update(broker="default"),
         "Trigger migrate-drain-due, spec.broker", "found default",
     ),
     "a subscriber's path": (
-        "postgres-shared-secret",
+        "rabbitmq-broker-shared-secret",
         lambda site: site.get("Trigger", "migrate-drain-due")["spec"]["subscriber"].update(uri="/events"),
         "Trigger migrate-drain-due, spec.subscriber.uri", "everything else is 404",
     ),
     "a dead letter sink's path": (
-        "postgres-shared-secret",
+        "rabbitmq-broker-shared-secret",
         lambda site: site.get("Trigger", "migrate-drain-due")["spec"].update(
             delivery={"deadLetterSink": {"uri": "http://keeper.drover/dead"}}),
         "Trigger migrate-drain-due, spec.delivery.deadLetterSink.uri", "everything else is 404",
     ),
     "a subscriber that is not there": (
-        "postgres-shared-secret",
+        "rabbitmq-broker-shared-secret",
         lambda site: site.get("Trigger", "migrate-drain-due")["spec"]["subscriber"]["ref"].update(name="migrat"),
         "Trigger migrate-drain-due, spec.subscriber.ref.name", "found migrat",
     ),
     "no dead letter sink": (
         "postgres-shared-secret", lambda site: site.get("Broker", "drover")["spec"]["delivery"].pop("deadLetterSink"),
-        "Trigger migrate-drain-requested, spec.delivery.deadLetterSink", "events that can't be delivered would be gone",
+        "Trigger migrate, spec.delivery.deadLetterSink", "events that can't be delivered would be gone",
     ),
     "too few retries": (
-        "postgres-shared-secret", lambda site: site.get("Broker", "drover")["spec"]["delivery"].update(retry=5),
+        "rabbitmq-broker-shared-secret", lambda site: site.get("Broker", "drover")["spec"]["delivery"].update(retry=5),
         "Trigger migrate-drain-requested, spec.delivery.retry", "found tries for 31 s",
     ),
     "too few retries because they are linear": (
-        "postgres-shared-secret",
+        "rabbitmq-broker-shared-secret",
         lambda site: site.get("Trigger", "keeper-replay-requested")["spec"].update(
             delivery={"retry": 12, "backoffPolicy": "linear", "backoffDelay": "PT1S"}),
         "Trigger keeper-replay-requested, spec.delivery.retry", "found tries for 66 s",
@@ -226,7 +255,7 @@ PLANTED: dict[str, tuple[str, Change, str, str]] = {
         "PingSource tick, spec.ceOverrides.extensions.drovertype", "found None",
     ),
     "a Trigger for a PingSource that is not there": (
-        "postgres-shared-secret", lambda site: site.drop("PingSource", "cleanup"),
+        "rabbitmq-broker-shared-secret", lambda site: site.drop("PingSource", "cleanup"),
         "Trigger keeper-daily-cleanup, spec.filter.attributes.drovertype", "what a PingSource among the objects sends",
     ),
     "a PingSource that sends to nobody": (
@@ -322,8 +351,8 @@ PLANTED: dict[str, tuple[str, Change, str, str]] = {
         "PingSource tick, spec.ceOverrides.extensions.drovertick", "found another key",
     ),
     "a Trigger without the audience": (
-        "postgres-oidc", lambda site: site.get("Trigger", "migrate-drain-due")["spec"]["subscriber"].pop("audience"),
-        "Trigger migrate-drain-due, spec.subscriber.audience", "expected migrate.drover",
+        "postgres-oidc", lambda site: site.get("Trigger", "migrate")["spec"]["subscriber"].pop("audience"),
+        "Trigger migrate, spec.subscriber.audience", "expected migrate.drover",
     ),
     "a dead letter sink without the audience": (
         "postgres-oidc",
@@ -332,11 +361,11 @@ PLANTED: dict[str, tuple[str, Change, str, str]] = {
     ),
     "a Trigger that is no known sender": (
         "postgres-oidc",
-        lambda site: site.get("Trigger", "migrate-drain-requested")["metadata"].update(name="migrate-drain"),
-        "Service migrate, env DROVER_BROKER_SENDERS", "migrate-drain-oidc-eventing.knative.dev-trigger",
+        lambda site: site.get("Trigger", "migrate")["metadata"].update(name="move"),
+        "Service migrate, env DROVER_BROKER_SENDERS", "move-oidc-eventing.knative.dev-trigger",
     ),
     "a sender that is not there": (
-        "postgres-oidc", lambda site: site.drop("Trigger", "migrate-tick-by-hand"),
+        "postgres-oidc", lambda site: site.drop("Trigger", "migrate-hints"),
         "Service migrate, env DROVER_BROKER_SENDERS", "nobody should be let in who does not exist",
     ),
 }  # fmt: skip
