@@ -85,6 +85,6 @@ class OperationFact(EventData):
 
 
 class OperationsDue(EventData):
-    """Operations of a kind are due: whoever runs them, wake up. The base of each function's own; the keeper sends it."""
+    """Operations of a kind are due, says the keeper: wake up. The base of each function's own."""
 
     kind: str = Field(description="drain, …")
