@@ -4,8 +4,8 @@ import importlib
 import os
 
 import functions
-from shared.access.sizes import limit_bodies
 from shared.door import Door
+from shared.server import limit_server
 
 
 def serve(name: str | None) -> Door:
@@ -19,6 +19,6 @@ def serve(name: str | None) -> Door:
     return Door("all", lambda: [kind for door in doors for kind in door.kinds()])
 
 
-limit_bodies()
+limit_server()
 door = serve(os.environ.get("FUNCTION"))
 main = door.main

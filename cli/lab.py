@@ -178,6 +178,41 @@ def faults(
 
 
 @app.command()
+def simulate(
+    fleet: Annotated[Path, typer.Argument(help="A fleet snapshot (drover.fleet/1).")],
+    port_base: Annotated[int, typer.Option(min=0, max=65000, help="The port; 0 takes a free one.")] = 22000,
+    speed: Annotated[
+        float, typer.Option(min=0, max=1000, help="How fast its time goes; 0: only when it is stepped.")
+    ] = 1.0,
+    faults: Annotated[Path | None, typer.Option(help="A script of what goes wrong.")] = None,
+    cap: Annotated[int, typer.Option(min=1, help="Live migrations at once from one host.")] = 1,
+    seconds: Annotated[
+        float | None,
+        typer.Option(min=0, help="How long a live migration copies.", show_default="the fleet's estimates"),
+    ] = None,
+    directory: Annotated[
+        Path | None, typer.Option("--dir", help="Where clouds.yaml goes.", show_default="~/.cache/drover/simulated")
+    ] = None,
+) -> None:
+    """Play a cloud of any size that no hypervisor stands behind, until Ctrl-C or SIGTERM."""
+    from lab.layout import default_directory
+    from lab.simulator.run import Simulation, Wish, serve
+
+    where = directory.expanduser().absolute() if directory else default_directory().parent / "simulated"
+    begin = time.monotonic()
+
+    def tell(simulation: Simulation) -> None:
+        world = simulation.cloud.world
+        _say(f"{len(world.hosts)} hosts and {len(world.servers)} servers at {simulation.door.base} "
+             f"({time.monotonic() - begin:.0f} s); Ctrl-C ends it")  # fmt: skip
+        typer.echo(f"export OS_CLIENT_CONFIG_FILE={simulation.clouds_yaml}")
+        _say("clouds in it: simulated (admin), simulated-operator, simulated-reader and simulated-user")
+
+    with _errors():
+        serve(Wish(fleet.expanduser(), where, port_base, speed, faults, cap, seconds), tell)
+
+
+@app.command()
 def destroy(directory: Directory = None) -> None:
     """Stop the lab and remove its directory."""
     from lab import lifecycle

@@ -23,7 +23,6 @@ WORK_SECONDS = 2.0
 """Of each turn of the tick; short, so that the server stops soon after it is told to."""
 IDLE_SECONDS = 0.5
 """Between two turns: this long a new operation waits at most."""
-THREADS = 8
 STOP_SECONDS = 60.0
 """How long the slice at work may take to end after SIGTERM; a slice is shorter."""
 
@@ -88,7 +87,7 @@ def _run(engine: Engine, sink: Sink, host: str, port: int) -> None:
     from waitress.server import create_server  # type: ignore[import-untyped]
 
     from cli.errors import say
-    from shared.access.sizes import MAX_TAKEN
+    from shared.server import MAX_TAKEN, THREADS
 
     app = create(SimpleNamespace(main=door_of(engine).main))
     try:

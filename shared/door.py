@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 from cloudevents.http import CloudEvent
 
-from shared.access.sizes import MAX_EVENT
 from shared.errors import DroverError, Rejected, Retry
+from shared.server import MAX_EVENT
 
 if TYPE_CHECKING:
     from shared.access import Admission, Caller, Denied, Knock

@@ -9,10 +9,9 @@ from typing import Any
 from cli.deploy.environment import Function
 from cli.deploy.manifests import SERVING, Manifest, Manifests, at
 from cli.deploy.report import Problem
+from shared.server import THREADS
 
 MAX_SCALE = "autoscaling.knative.dev/max-scale"
-THREADS = 4
-"""Requests that parliament answers at once (waitress' default); one of them must stay free for the probes."""
 KNATIVE_TIMEOUT = 300
 """Seconds of a Service that says nothing (config-defaults: revision-timeout-seconds)."""
 PROBES = {"readinessProbe": "/health/readiness", "livenessProbe": "/health/liveness"}
@@ -120,10 +119,10 @@ def _times(function: Function) -> Iterator[Problem]:
             "Knative would cut slices off in the middle: raise it, or lower DROVER_SLICE_SECONDS and the lease",
         )  # fmt: skip
     concurrency = service.at("spec", "template", "spec", "containerConcurrency") or 0
-    if not 1 <= int(concurrency) < THREADS:
+    if not 1 <= int(concurrency) <= THREADS // 2:
         yield service.problem(
-            "containerConcurrency", concurrency, f"1 to {THREADS - 1}",
-            "the runtime has four threads; busy ones can't answer probes, and Kubernetes would kill a pod at work",
+            "containerConcurrency", concurrency, f"1 to {THREADS // 2}",
+            f"the server has {THREADS} threads; busy ones can't answer probes, and Kubernetes would kill a pod at work",
         )  # fmt: skip
 
 

@@ -22,10 +22,10 @@ from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
 
 import functions
 from shared.access import OpenGate
-from shared.access.sizes import MAX_EVENT
 from shared.door import Door, cloud_event
 from shared.errors import Retry
 from shared.events import Event
+from shared.server import MAX_EVENT
 from shared.settings import OTHERS
 from shared.store import Database, create
 from tests.support.bench import Bench

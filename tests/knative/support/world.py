@@ -113,7 +113,7 @@ class World:
         self.cluster.ready("trigger/witness")
 
     def _write_secrets(self, lab: Lab) -> None:
-        """What the manifests only refer to. kustomize's own generator wraps long values, which the API server undoes."""
+        """What the manifests only refer to. kustomize's generator wraps long values, and the API server does not."""
         secrets = {
             "drover-database": {"url": self._outside(self.postgres.url)},
             "drover-clouds": {"clouds.yaml": self._clouds(lab)},

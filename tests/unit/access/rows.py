@@ -16,8 +16,8 @@ from werkzeug.test import Client, TestResponse
 
 from shared.access import OpenGate
 from shared.access.limits import FAILURES, PERSON
-from shared.access.sizes import MAX_EVENT
 from shared.door import cloud_event
+from shared.server import MAX_EVENT
 from shared.telemetry.scraping import metrics_app
 from tests.support.doors import CLUSTER, IDP, SENDER, TICK, World, id_token, rsa_key, token
 

@@ -18,15 +18,15 @@ from structlog.testing import capture_logs
 from waitress.adjustments import Adjustments
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
+from lab.simulator.clock import SteppedClock
 from shared.access import Caller, Knock, Role
 from shared.access.caller import may
 from shared.access.limits import Buckets, Rate
-from shared.access.sizes import MAX_EVENT, MAX_TAKEN
 from shared.door import Door
 from shared.events import Event
+from shared.server import MAX_EVENT, MAX_TAKEN
 from shared.settings import OTHERS
 from tests.support.bench import Bench
-from tests.support.cloud import FakeClock
 from tests.support.doors import EVERYTHING, World, token
 from tests.support.kinds import Walk
 
@@ -119,7 +119,7 @@ def test_the_image_s_entry_point_bounds_what_is_read(monkeypatch: pytest.MonkeyP
 )
 def test_a_bucket_gives_no_more_than_its_rate(burst: int, rate: int, gaps: list[float]) -> None:
     """In any stretch of time: the burst, and the rate times the time; and after waiting as told there is one."""
-    clock = FakeClock()
+    clock = SteppedClock()
     buckets = Buckets(Rate(burst, rate), clock)
     taken = 0
     for gap in gaps:
@@ -134,7 +134,7 @@ def test_a_bucket_gives_no_more_than_its_rate(burst: int, rate: int, gaps: list[
 
 def test_buckets_are_bounded_and_apart() -> None:
     """One person's haste is not another's, and strangers can't fill the memory."""
-    buckets = Buckets(Rate(1, 0.1), FakeClock(), size=3)
+    buckets = Buckets(Rate(1, 0.1), SteppedClock(), size=3)
     assert buckets.take("ann") == 0.0
     assert buckets.take("ann") == pytest.approx(10.0)
     assert buckets.take("bob") == 0.0

@@ -7,36 +7,36 @@ from typing import Any
 
 import pytest
 
+from lab.simulator.clock import SteppedClock
 from shared.access.http import Asker
 from shared.access.keys import FRESH, PAUSE, STALE, Keys
 from shared.errors import Retry
 from tests.support.bench import Bench
-from tests.support.cloud import FakeClock
 from tests.support.doors import IDP, JWKS, Web, World, id_token, public, token
 
 
 @pytest.fixture
-def clock() -> FakeClock:
+def clock() -> SteppedClock:
     """Time that the test turns."""
-    clock = FakeClock()
+    clock = SteppedClock()
     clock.advance(1000)
     return clock
 
 
 @pytest.fixture
-def web(clock: FakeClock) -> Web:
+def web(clock: SteppedClock) -> Web:
     """The services."""
     return Web(clock)
 
 
 @pytest.fixture
-def keys(web: Web, clock: FakeClock) -> Keys:
+def keys(web: Web, clock: SteppedClock) -> Keys:
     """The cluster's."""
     asker = Asker("the key server", web.session)
     return Keys(lambda: asker.document(JWKS), clock)
 
 
-def test_keys_are_read_once(keys: Keys, web: Web, clock: FakeClock) -> None:
+def test_keys_are_read_once(keys: Keys, web: Web, clock: SteppedClock) -> None:
     """And again when they have become old: a key that was withdrawn stops to count."""
     for _ in range(5):
         assert keys.find("cluster-1") is not None
@@ -48,7 +48,7 @@ def test_keys_are_read_once(keys: Keys, web: Web, clock: FakeClock) -> None:
     assert len(web.asked) == 2
 
 
-def test_a_new_key_is_found_at_once(keys: Keys, web: Web, clock: FakeClock) -> None:
+def test_a_new_key_is_found_at_once(keys: Keys, web: Web, clock: SteppedClock) -> None:
     """An issuer that has changed its key is asked before anybody is turned away."""
     assert keys.find("cluster-1") is not None
     clock.advance(PAUSE + 1)
@@ -56,7 +56,7 @@ def test_a_new_key_is_found_at_once(keys: Keys, web: Web, clock: FakeClock) -> N
     assert keys.find("cluster-2") is not None
 
 
-def test_invented_keys_do_not_flood_the_server(keys: Keys, web: Web, clock: FakeClock) -> None:
+def test_invented_keys_do_not_flood_the_server(keys: Keys, web: Web, clock: SteppedClock) -> None:
     """One question in a while; in between nothing can be said, and the delivery shall come again."""
     assert keys.find("invented-0") is None
     for number in range(1, 20):
@@ -66,7 +66,7 @@ def test_invented_keys_do_not_flood_the_server(keys: Keys, web: Web, clock: Fake
     assert keys.find("cluster-1") is not None
 
 
-def test_known_keys_count_while_the_server_is_away(keys: Keys, web: Web, clock: FakeClock) -> None:
+def test_known_keys_count_while_the_server_is_away(keys: Keys, web: Web, clock: SteppedClock) -> None:
     """For an hour, so that an API server that restarts stops no delivery; then nobody is let in any more."""
     keys.find("cluster-1")
     web.down.add("kubernetes.default.svc")
@@ -80,7 +80,7 @@ def test_known_keys_count_while_the_server_is_away(keys: Keys, web: Web, clock: 
     assert keys.find("cluster-1") is not None
 
 
-def test_a_server_that_is_away_is_not_asked_with_every_delivery(keys: Keys, web: Web, clock: FakeClock) -> None:
+def test_a_server_that_is_away_is_not_asked_with_every_delivery(keys: Keys, web: Web, clock: SteppedClock) -> None:
     """Each question may take seconds until it is given up."""
     web.down.add("kubernetes.default.svc")
     for _ in range(5):

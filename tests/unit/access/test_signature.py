@@ -16,13 +16,13 @@ from cloudevents.http import CloudEvent, from_http
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from lab.simulator.clock import SteppedClock
 from shared.access import Caller, Denied, Knock, Role
 from shared.access.signature import EXTENSION, MAX_AGE, MAX_AHEAD, Signature, Signer, canonical
 from shared.clock import SystemClock
 from shared.door import Door, _event, cloud_event
 from shared.events import Event
 from tests.support.bench import Bench
-from tests.support.cloud import FakeClock
 from tests.support.doors import SECRET, World
 
 pytestmark = pytest.mark.filterwarnings("ignore:to_binary is deprecated")  # parliament's own call
@@ -52,12 +52,12 @@ EVENTS = st.builds(
 
 def judged(event: Event, *keys: str) -> Caller | None:
     """What the door says of an event."""
-    return Signature(keys or (SECRET,), FakeClock(NOW)).judge(Knock("POST", {}, "127.0.0.1", event))
+    return Signature(keys or (SECRET,), SteppedClock(NOW)).judge(Knock("POST", {}, "127.0.0.1", event))
 
 
 def sign(event: Event, key: str = SECRET) -> Event:
     """Sign it."""
-    return Signer([key], FakeClock(NOW)).sign(event)
+    return Signer([key], SteppedClock(NOW)).sign(event)
 
 
 @given(event=EVENTS)
@@ -74,7 +74,7 @@ def test_the_transport_keeps_it_valid(event: Event, structured: bool) -> None:
     if structured:
         headers, body = to_structured(cloud_event(signed))
     else:
-        door = Door("test", list, None, Signer([SECRET], FakeClock(NOW)))
+        door = Door("test", list, None, Signer([SECRET], SteppedClock(NOW)))
         sent = door._reply(event)
         assert isinstance(sent, CloudEvent)
         headers, body = to_binary(sent)
@@ -152,7 +152,7 @@ def test_a_new_key_comes_in_before_the_old_one_goes() -> None:
     new, old = "new-secret-new-secret", "old-secret-old-secret"
     assert judged(sign(event, old), new, old) is not None
     assert judged(sign(event, new), new, old) is not None
-    both = Signer([new, old], FakeClock(NOW)).sign(event)
+    both = Signer([new, old], SteppedClock(NOW)).sign(event)
     assert both.extensions == sign(event, new).extensions
     with pytest.raises(Denied):
         judged(sign(event, old), new)

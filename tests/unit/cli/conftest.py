@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 from cli.engine import Parts, build
 from cli.main import app
 from cli.serve import door_of
+from lab.simulator.clock import SteppedClock
 from shared.clock import Clock
 from shared.operations import Engine
 from shared.settings import load
 from shared.sink import Nowhere
-from tests.support.cloud import FakeClock
 from tests.unit.cli.support import Emptying, GivingBack, Wire, functions_app
 
 
@@ -63,9 +63,9 @@ class WorkingClock:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
+def clock() -> SteppedClock:
     """Time that only the command's own waiting moves."""
-    return FakeClock()
+    return SteppedClock()
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def kind() -> Emptying:
 
 
 @pytest.fixture
-def parts(kind: Emptying, clock: FakeClock) -> Parts:
+def parts(kind: Emptying, clock: SteppedClock) -> Parts:
     """What the command is put together from."""
     return Parts(kinds=lambda _function: [kind, GivingBack()], clock=clock)
 

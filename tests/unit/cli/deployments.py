@@ -290,7 +290,7 @@ PLANTED: dict[str, tuple[str, Change, str, str]] = {
     ),
     "so many requests at once that probes wait": (
         "postgres-shared-secret", lambda site: site.pod().update(containerConcurrency=0),
-        "Service migrate, containerConcurrency", "expected 1 to 3",
+        "Service migrate, containerConcurrency", "expected 1 to 4",
     ),
     "a probe's path": (
         "postgres-shared-secret",

@@ -15,12 +15,12 @@ from requests.adapters import HTTPAdapter
 from cli.credentials import Credentials, token_of_cloud
 from cli.engine import Parts, build
 from cli.remote import Remote
+from lab.simulator.clock import SteppedClock
 from shared.access.assembly import make_gate
 from shared.door import Door
 from shared.errors import Rejected, Retry
 from shared.settings import Settings, load
 from shared.sink import Nowhere
-from tests.support.cloud import FakeClock
 from tests.support.doors import EVERYTHING, Web, id_token
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.support import Wire, functions_app
@@ -32,7 +32,7 @@ LIST = ("ops", "list", "--json", "--url", URL)
 class Guarded:
     """A served Drover with a gate; `tokens` are those that the person's cloud gives, in turn."""
 
-    def __init__(self, parts: Parts, clock: FakeClock) -> None:
+    def __init__(self, parts: Parts, clock: SteppedClock) -> None:
         self.engine = build(load(), parts.kinds(None), Nowhere(), source="/drover/all", clock=clock)
         self.web = Web(clock)
         self.door = Door("all", list, make_gate(Settings(**EVERYTHING), clock, self.web.session))
@@ -62,7 +62,7 @@ class Guarded:
 
 
 @pytest.fixture
-def guarded(parts: Parts, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Guarded]:
+def guarded(parts: Parts, clock: SteppedClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Guarded]:
     """That server, and a cloud whose tokens the test hands out."""
     guarded = Guarded(parts, clock)
     for name in ("DROVER_TOKEN", "DROVER_PLAIN_HTTP"):
@@ -97,7 +97,7 @@ def test_the_cloud_that_the_request_names(run: Run, guarded: Guarded, monkeypatc
     assert guarded.asked == [("paris", None)]
 
 
-def test_a_token_that_ends_on_the_way_is_renewed(guarded: Guarded, clock: FakeClock) -> None:
+def test_a_token_that_ends_on_the_way_is_renewed(guarded: Guarded, clock: SteppedClock) -> None:
     """A watch of hours outlives its token: the old one is told, and a new one taken."""
     guarded.tokens = [guarded.web.person(name, "reader") for name in ("t1", "t2")]
     remote = Remote(URL, clock, guarded.session(), Credentials(URL, load()))
@@ -109,7 +109,7 @@ def test_a_token_that_ends_on_the_way_is_renewed(guarded: Guarded, clock: FakeCl
     assert [token for _, token in guarded.sent] == [None, "t1", "t1", "t2"]
 
 
-def test_a_server_that_wants_no_keystone_gets_none(run: Run, guarded: Guarded, clock: FakeClock) -> None:
+def test_a_server_that_wants_no_keystone_gets_none(run: Run, guarded: Guarded, clock: SteppedClock) -> None:
     """A 401 of somebody else's does not make the person's token travel."""
     guarded.door._gate = make_gate(Settings(door_secret="0123456789abcdef"), clock)
     guarded.tokens = ["t1"]
@@ -175,7 +175,9 @@ def test_a_role_too_low(run: Run, guarded: Guarded) -> None:
     assert run("ops", "list", "--json").json["operations"] == []
 
 
-def test_too_fast_is_tried_again(run: Run, guarded: Guarded, monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
+def test_too_fast_is_tried_again(
+    run: Run, guarded: Guarded, monkeypatch: pytest.MonkeyPatch, clock: SteppedClock
+) -> None:
     """429: the command waits as told; a script that drains a whole row of racks comes through."""
     monkeypatch.setenv("DROVER_TOKEN", id_token("admin"))
     token = f"Bearer {id_token('admin')}"

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from cli.engine import Parts
+from lab.simulator.clock import SteppedClock
 from shared.events import EventData
 from shared.operations import Work
 from shared.store import OperationState
-from tests.support.cloud import FakeClock
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.support import Emptying, Failing
 
@@ -117,7 +117,7 @@ def test_a_cloud_that_does_not_answer_exits_1(run: Run) -> None:
     assert "Keystone does not answer" in outcome.err
 
 
-def test_a_failed_drain_exits_1_and_says_why(run: Run, clock: FakeClock) -> None:
+def test_a_failed_drain_exits_1_and_says_why(run: Run, clock: SteppedClock) -> None:
     """The reason of the failure is in the result."""
     outcome = run("drain", "cmp01", *WHY, parts=Parts(kinds=lambda _function: [Failing()], clock=clock))
     assert outcome.code == 1

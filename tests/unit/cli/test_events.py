@@ -11,11 +11,11 @@ import requests
 from cli.engine import Parts, build
 from cli.serve import door_of
 from functions.keeper.func import kinds
+from lab.simulator.clock import SteppedClock
 from shared import sink as sink_module
 from shared.events import Event
 from shared.settings import load
 from shared.store import Database
-from tests.support.cloud import FakeClock
 from tests.support.letters import DRAIN, Keeper, dead
 from tests.unit.cli.conftest import Run, Served, WorkingClock
 from tests.unit.cli.support import Wire, functions_app
@@ -24,13 +24,13 @@ URL = "http://keeper.example"
 
 
 @pytest.fixture
-def parts(clock: FakeClock) -> Parts:
+def parts(clock: SteppedClock) -> Parts:
     """A command with the keeper's own kinds."""
     return Parts(kinds=lambda _function: kinds(), clock=clock)
 
 
 @pytest.fixture
-def keeper(state: Any, clock: FakeClock) -> Iterator[Keeper]:
+def keeper(state: Any, clock: SteppedClock) -> Iterator[Keeper]:
     """A keeper on the store of this machine, with two letters."""
     database = Database(load().database_url.get_secret_value())
     keeper = Keeper(database)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from lab.simulator.clock import SteppedClock
 from shared.operations import Work
 from shared.store import OperationState
-from tests.support.cloud import FakeClock
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.support import Emptying
 
@@ -95,7 +95,7 @@ def test_cancel_ends_it_and_exits_0(run: Run, operation: str) -> None:
     assert outcome.json["state"] == "cancelled"
 
 
-def test_a_cancel_that_halts_exits_3(run: Run, kind: Emptying, operation: str, clock: FakeClock) -> None:
+def test_a_cancel_that_halts_exits_3(run: Run, kind: Emptying, operation: str, clock: SteppedClock) -> None:
     """When cancelling itself goes wrong, the command does not wait for ever, and says that a person is needed."""
 
     def halt(work: Work) -> float | None:

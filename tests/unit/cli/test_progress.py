@@ -10,7 +10,7 @@ from rich.console import Console
 
 from cli.progress import LINE_SECONDS, QUIET_SECONDS, Bar, Lines, Problems, display
 from cli.text import clean, count, duration
-from tests.support.cloud import FakeClock
+from lab.simulator.clock import SteppedClock
 
 
 def document(moved: int = 0, **changes: Any) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def console(terminal: bool) -> tuple[Console, io.StringIO]:
     return Console(file=file, force_terminal=terminal, width=120, color_system=None), file
 
 
-def test_a_terminal_gets_a_bar_with_rate_and_eta(clock: FakeClock) -> None:
+def test_a_terminal_gets_a_bar_with_rate_and_eta(clock: SteppedClock) -> None:
     """Servers moved of all, MB/s since the watch began, what is under way and the time left."""
     screen, file = console(terminal=True)
     with display(screen, clock) as shown:
@@ -44,7 +44,7 @@ def test_a_terminal_gets_a_bar_with_rate_and_eta(clock: FakeClock) -> None:
         assert part in text
 
 
-def test_elsewhere_there_are_plain_lines_now_and_then(clock: FakeClock) -> None:
+def test_elsewhere_there_are_plain_lines_now_and_then(clock: SteppedClock) -> None:
     """A changed figure is told every few seconds, an unchanged one every minute."""
     screen, file = console(terminal=False)
     with display(screen, clock) as shown:
@@ -64,7 +64,7 @@ def test_elsewhere_there_are_plain_lines_now_and_then(clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_each_problem_is_told_once(clock: FakeClock, terminal: bool) -> None:
+def test_each_problem_is_told_once(clock: SteppedClock, terminal: bool) -> None:
     """A step's error and the operation's note are one line each, however often they are seen."""
     screen, file = console(terminal)
     failing = [{"subject": "1", "name": "web-1", "attempts": 2, "error": "NoValidHost"}]
@@ -91,7 +91,7 @@ def test_a_problem_that_comes_back_is_told_again() -> None:
     assert len(list(problems.new(failing))) == 1
 
 
-def test_an_operation_without_figures_can_be_watched(clock: FakeClock) -> None:
+def test_an_operation_without_figures_can_be_watched(clock: SteppedClock) -> None:
     """An undrain has no servers to count."""
     screen, file = console(terminal=False)
     with display(screen, clock) as shown:
@@ -99,7 +99,7 @@ def test_an_operation_without_figures_can_be_watched(clock: FakeClock) -> None:
     assert file.getvalue() == "undrain cmp01\n"
 
 
-def test_a_drain_without_a_plan_has_no_figures_yet(clock: FakeClock) -> None:
+def test_a_drain_without_a_plan_has_no_figures_yet(clock: SteppedClock) -> None:
     """Before the first slice nobody knows how many servers there are."""
     screen, file = console(terminal=False)
     with display(screen, clock) as shown:
@@ -115,7 +115,7 @@ def test_a_drain_without_a_plan_has_no_figures_yet(clock: FakeClock) -> None:
         ({"state": "cancelled", "intent": "cancel"}, "drain cmp01 (cancelled)"),
     ],
 )
-def test_the_title_says_what_is_unusual(clock: FakeClock, changes: dict[str, Any], title: str) -> None:
+def test_the_title_says_what_is_unusual(clock: SteppedClock, changes: dict[str, Any], title: str) -> None:
     """A state other than running is in the line."""
     screen, file = console(terminal=False)
     with display(screen, clock) as shown:

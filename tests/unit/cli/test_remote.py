@@ -10,9 +10,9 @@ from flask import Flask
 
 from cli.engine import Parts
 from cli.remote import PAUSES, Remote
+from lab.simulator.clock import SteppedClock
 from shared.errors import Rejected
 from shared.operations import Work
-from tests.support.cloud import FakeClock
 from tests.unit.cli.conftest import Run, Served
 from tests.unit.cli.support import Emptying, Wire
 
@@ -140,7 +140,7 @@ def test_a_watch_is_given_up_some_time(run: Run, served: Served, kind: Emptying)
 @pytest.mark.parametrize(
     ("status", "said"), [(202, "broker"), (404, "expected a Drover there"), (302, "expected a Drover there")]
 )
-def test_another_server_is_told_from_a_drover(run: Run, clock: FakeClock, status: int, said: str) -> None:
+def test_another_server_is_told_from_a_drover(run: Run, clock: SteppedClock, status: int, said: str) -> None:
     """A broker, or any other web server, at the address is wrong input."""
     import requests
 
@@ -157,7 +157,7 @@ def test_another_server_is_told_from_a_drover(run: Run, clock: FakeClock, status
     assert said in outcome.err
 
 
-def test_an_answer_that_is_no_json_is_explained(run: Run, clock: FakeClock) -> None:
+def test_an_answer_that_is_no_json_is_explained(run: Run, clock: SteppedClock) -> None:
     """A page where a document was expected is somebody else's."""
     import requests
 
