@@ -53,9 +53,6 @@ patches:
       - op: add
         path: /spec/template/metadata/annotations/autoscaling.knative.dev~1window
         value: 6s
-      - op: replace
-        path: /spec/template/metadata/annotations/autoscaling.knative.dev~1max-scale
-        value: "3"
 """
 
 
