@@ -17,7 +17,7 @@ from shared.clock import Clock, SystemClock
 from shared.errors import Permanent, Retry
 from shared.events import Catalogue, Event, Tick
 from shared.letters import Letterbox
-from shared.operations import lease, outbox
+from shared.operations import lease, outbox, wake
 from shared.operations.facts import HOP, TRACE, FactMaker, fact_maker, fact_type, hop_of
 from shared.operations.kind import Housekeeping, Kind
 from shared.operations.lease import LeaseLost
@@ -33,9 +33,6 @@ from shared.telemetry.traces import PassingTracing, Tracing
 
 CONTINUATIONS = ("accepted", "started", "progressed")
 """Facts that ask for the operation's next slice when they come back through the broker."""
-
-DUE = "due"
-"""The keeper's word to a function that sleeps: operations of a kind are due."""
 
 BUG_LIMIT = 5
 """Unexpected errors in a row before the operation halts."""
@@ -86,7 +83,7 @@ class Engine:
         }
         self._continuations = {fact_type(kind, word) for kind in self.kinds for word in CONTINUATIONS}
         self._receiver = Receiver(database, kinds, self._facts, source, self.clock, new_id)
-        self._wakes = {Tick.event_type, *(fact_type(kind, DUE) for kind in self.kinds)}
+        self._wakes = {Tick.event_type, *(fact_type(kind, wake.DUE) for kind in self.kinds)}
         known = self._continuations.union(self.catalogue.models)
         self._letterbox = Letterbox(database, self.clock, known) if dead_letters else None
         for kind in kinds:
@@ -119,8 +116,8 @@ class Engine:
             self._keep(self._letterbox, event)
             return None
         if event.type in self._wakes:
-            if self._letterbox is not None:
-                self._wake_others()
+            if self._letterbox is not None and self._sink is not None:
+                wake.tell_who_is_due(self.database, self._sink, self.kinds, self.clock.now(), self._new_event)
             reply = self._continue(event, None)
             measure(self.database, self.metrics)
             return reply
@@ -185,22 +182,8 @@ class Engine:
             return None
         return self._continue(event, operation_id)
 
-    def _wake_others(self) -> None:
-        """Tell the functions whose operations are due, so that they may sleep while there is nothing to do.
-
-        By the sink, at once, and not through the outbox: a lost word is said again with the next tick.
-        """
-        if self._sink is None:
-            return
-        now = self.clock.now()
-        with self.database.reading() as session:
-            sleeping = lease.kinds_due(session, self.kinds, now)
-        for kind in sleeping:
-            event = Event(self._new_id(), self._source, fact_type(kind, DUE), {"kind": kind}, None, now)
-            try:
-                self._sink.send(event)
-            except (Retry, Permanent) as error:
-                log.warning("the sink does not take events; the next tick tries again", error=str(error))
+    def _new_event(self, type: str, data: dict[str, str]) -> Event:
+        return Event(self._new_id(), self._source, type, data, None, self.clock.now())
 
     def _continue(self, event: Event, operation_id: str | None) -> Event | None:
         """One request's worth of work; the reply carries the chain of slices on while there is more to do soon.
