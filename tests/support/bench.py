@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 from sqlmodel import SQLModel, select
 
+from lab.simulator.clock import SteppedClock
 from shared.events import Event
 from shared.operations import Engine, Limits, Sink, Work
 from shared.store import AuditEntry, Database, InboxEvent, Operation, OutboxEvent, Step
 from shared.telemetry.traces import Tracing
-from tests.support.cloud import FakeClock
 from tests.support.kinds import Walk, control, walk
 
 Row = TypeVar("Row", bound=SQLModel)
@@ -24,7 +24,7 @@ class Bench:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.clock = FakeClock()
+        self.clock = SteppedClock()
         self.kind = Walk()
         self._numbers = itertools.count(1)
         self.engine = self.new_engine()

@@ -22,13 +22,13 @@ from parliament import server
 from requests.adapters import BaseAdapter
 from werkzeug.test import TestResponse
 
+from lab.simulator.clock import SteppedClock
 from shared.access.assembly import make_gate, make_signer
 from shared.access.signature import Signer
 from shared.door import Door, cloud_event
 from shared.events import Event
 from shared.settings import Settings
 from tests.support.bench import Bench
-from tests.support.cloud import FakeClock
 
 SECRET = "planted-door-secret-0123456789abcdef"
 TICK = "planted-tick-key-0123456789"
@@ -91,7 +91,7 @@ def id_token(*roles: str, **claims: Any) -> str:
 class Web(BaseAdapter):
     """requests' way to all the services; `down` hosts do not answer. `asked` keeps what was asked, in order."""
 
-    def __init__(self, clock: FakeClock) -> None:
+    def __init__(self, clock: SteppedClock) -> None:
         super().__init__()
         self.clock = clock
         self.down: set[str] = set()

@@ -12,12 +12,14 @@ from sqlmodel import Session, select
 from functions.migrate.drain import Drain, Links
 from functions.migrate.model import MoveState
 from functions.migrate.undrain import Undrain
+from lab.simulator.clock import SteppedClock
+from lab.simulator.cloud import SimulatedCloud
+from lab.simulator.records import Act
 from shared.events import Event
 from shared.operations import Engine, Limits
 from shared.operations.reads import read_operation
 from shared.sink import Nowhere
 from shared.store import ENDED, AuditEntry, Database, Operation, OutboxEvent, Step
-from tests.support.cloud import Act, FakeClock, FakeCloud
 
 LEASE = 30.0
 
@@ -27,8 +29,8 @@ class Drains:
 
     def __init__(self, database: Database, *, hosts: int = 4, **cloud: Any) -> None:
         self.database = database
-        self.clock = FakeClock()
-        self.fake = FakeCloud(self.clock, **cloud)
+        self.clock = SteppedClock()
+        self.fake = SimulatedCloud(self.clock, **cloud)
         for number in range(1, hosts + 1):
             self.fake.add_host(f"cmp{number:02}")
         self._numbers = itertools.count(1)

@@ -10,13 +10,13 @@ import pytest
 import requests
 from cloudevents.http import from_http
 
+from lab.simulator.clock import SteppedClock
 from shared.access import Knock
 from shared.access.signature import Signature, Signer
 from shared.door import _event
 from shared.errors import Permanent, Retry
 from shared.events import Event
 from shared.sink import HttpSink, Nowhere
-from tests.support.cloud import FakeClock
 
 EVENT = Event("1", "/drover/migrate", "io.drover.drain.started", {"a": "ü"}, "hôte\n", extensions={"droverhop": "1"})
 
@@ -77,7 +77,7 @@ def test_what_is_wrong_with_the_event_itself_is_not(monkeypatch: pytest.MonkeyPa
 
 def test_events_are_signed_at_the_last_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     """What leaves carries a signature that the door takes, and a time, without which it would be refused."""
-    wire, clock = Wire(202), FakeClock()
+    wire, clock = Wire(202), SteppedClock()
     monkeypatch.setattr(requests, "post", wire.post)
     HttpSink("http://broker/", Signer(["0123456789abcdef"], clock)).send(EVENT)
     (sent,) = wire.sent

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import requests
 
+from lab.simulator.clock import SteppedClock
+from lab.simulator.cloud import SimulatedCloud
 from shared.clouds import connect
 from shared.errors import Permanent, Rejected, Retry
-from tests.support.cloud import FakeClock, FakeCloud
 
 CLOUDS = """
 clouds:
@@ -44,14 +45,14 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Written:
 
 
 @pytest.fixture
-def fake() -> FakeCloud:
+def fake() -> SimulatedCloud:
     """A cloud with one host."""
-    fake = FakeCloud(FakeClock())
+    fake = SimulatedCloud(SteppedClock())
     fake.add_host("cmp01")
     return fake
 
 
-def test_connects_to_a_named_cloud(written: Written, fake: FakeCloud) -> None:
+def test_connects_to_a_named_cloud(written: Written, fake: SimulatedCloud) -> None:
     """The name is found in clouds.yaml and a token is got, with no request to Nova yet."""
     written(CLOUDS)
     cloud = connect("one", inner=fake.wire)
@@ -61,14 +62,16 @@ def test_connects_to_a_named_cloud(written: Written, fake: FakeCloud) -> None:
     cloud.close()
 
 
-def test_the_environment_names_the_cloud(written: Written, fake: FakeCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_names_the_cloud(
+    written: Written, fake: SimulatedCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """OS_CLOUD is taken when no name is given."""
     written(CLOUDS)
     monkeypatch.setenv("OS_CLOUD", "one")
     assert connect(inner=fake.wire).name == "one"
 
 
-def test_introduces_itself_as_drover(written: Written, fake: FakeCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_introduces_itself_as_drover(written: Written, fake: SimulatedCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """The user agent begins with drover and its version, for the operator who reads the API's log."""
     written(CLOUDS)
     agents: list[str] = []
@@ -124,7 +127,7 @@ def test_missing_credentials(written: Written) -> None:
     """A cloud without a password is told to be incomplete."""
     written(CLOUDS)
     with pytest.raises(Rejected, match=r"cloud two: its configuration is incomplete: password"):
-        connect("two", inner=FakeCloud(FakeClock()).wire)
+        connect("two", inner=SimulatedCloud(SteppedClock()).wire)
 
 
 def test_a_broken_file(written: Written) -> None:
@@ -149,7 +152,7 @@ def test_an_incomplete_cloud(written: Written) -> None:
         connect("three")
 
 
-def test_an_untrusted_certificate(written: Written, fake: FakeCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_untrusted_certificate(written: Written, fake: SimulatedCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """A certificate of one's own authority names the option that says so."""
     written(CLOUDS)
 
@@ -161,16 +164,16 @@ def test_an_untrusted_certificate(written: Written, fake: FakeCloud, monkeypatch
         connect("one", inner=fake.wire)
 
 
-def test_refused_credentials(written: Written, fake: FakeCloud) -> None:
+def test_refused_credentials(written: Written, fake: SimulatedCloud) -> None:
     """A wrong password is the person's to correct, and is not in the message."""
     written(CLOUDS)
-    fake.answers.password = "another"
+    fake.keystone.password = "another"
     with pytest.raises(Rejected, match=r"cloud one: Keystone refuses the credentials \(401\)") as caught:
         connect("one", inner=fake.wire)
     assert "secret" not in str(caught.value)
 
 
-def test_keystone_out_of_reach(written: Written, fake: FakeCloud) -> None:
+def test_keystone_out_of_reach(written: Written, fake: SimulatedCloud) -> None:
     """No connection is Retry: it may come back."""
     written(CLOUDS)
     fake.unreachable = True
@@ -181,15 +184,15 @@ def test_keystone_out_of_reach(written: Written, fake: FakeCloud) -> None:
 def test_a_cloud_that_is_too_old() -> None:
     """Below 2.65 a drain lacks verbs, and the message says so."""
     with pytest.raises(Permanent, match=r"newest compute microversion is 2.60; Drover needs at least 2.65"):
-        FakeCloud(FakeClock(), newest="2.60").cloud().compute_version  # noqa: B018
+        SimulatedCloud(SteppedClock(), newest="2.60").cloud().compute_version  # noqa: B018
 
 
 def test_a_cloud_that_is_newer_than_we_are() -> None:
     """A Nova of the future is spoken to in the newest version whose meaning is known."""
-    assert FakeCloud(FakeClock(), newest="2.250").cloud().compute_version == (2, 103)
+    assert SimulatedCloud(SteppedClock(), newest="2.250").cloud().compute_version == (2, 103)
 
 
-def test_discovery_out_of_reach(fake: FakeCloud) -> None:
+def test_discovery_out_of_reach(fake: SimulatedCloud) -> None:
     """Not to learn Nova's versions is Retry."""
     cloud = fake.cloud()
     cloud.authenticate()
@@ -198,7 +201,7 @@ def test_discovery_out_of_reach(fake: FakeCloud) -> None:
         cloud.compute_version  # noqa: B018
 
 
-def test_discovery_answered_by_a_gateway(fake: FakeCloud) -> None:
+def test_discovery_answered_by_a_gateway(fake: SimulatedCloud) -> None:
     """A 503 instead of Nova's versions is Retry, not a cloud without versions."""
     cloud = fake.cloud()
     fake.fail_next(503, of="GET /compute/v2.1")
@@ -206,14 +209,14 @@ def test_discovery_answered_by_a_gateway(fake: FakeCloud) -> None:
         cloud.compute_version  # noqa: B018
 
 
-def test_a_region_without_nova(written: Written, fake: FakeCloud) -> None:
+def test_a_region_without_nova(written: Written, fake: SimulatedCloud) -> None:
     """A wrong region is told as a missing endpoint."""
     written(CLOUDS.replace("region_name: R", "region_name: X"))
     with pytest.raises(Permanent, match=r"compute microversion is none|no endpoint for compute"):
         connect("one", inner=fake.wire).compute.get("/os-services")
 
 
-def test_openstacksdk_talks_to_the_double_unchanged(fake: FakeCloud) -> None:
+def test_openstacksdk_talks_to_the_double_unchanged(fake: SimulatedCloud) -> None:
     """The double is a cloud for openstacksdk's own objects, too."""
     from openstack.connection import Connection
 

@@ -6,27 +6,29 @@ from datetime import timedelta
 
 import pytest
 
+from lab.simulator.clock import SteppedClock
+from lab.simulator.cloud import SimulatedCloud
+from lab.simulator.records import Fault
 from shared.fleet.reader import find_hosts, read_fleet, read_migrations, read_servers
-from tests.support.cloud import FakeClock, FakeCloud, Fault
 
 
 @pytest.fixture
-def clock() -> FakeClock:
+def clock() -> SteppedClock:
     """Time that a test moves."""
-    return FakeClock()
+    return SteppedClock()
 
 
 @pytest.fixture
-def fake(clock: FakeClock) -> FakeCloud:
+def fake(clock: SteppedClock) -> SimulatedCloud:
     """A cloud of three hosts in two zones."""
-    fake = FakeCloud(clock)
+    fake = SimulatedCloud(clock)
     fake.add_host("cmp01", zone="az1", traits=("HW_X",))
     fake.add_host("cmp02", zone="az1", disabled_reason="broken disk")
     fake.add_host("cmp03", memory_mb=1024)
     return fake
 
 
-def test_one_read_finds_everything(fake: FakeCloud) -> None:
+def test_one_read_finds_everything(fake: SimulatedCloud) -> None:
     """Hosts with room, traits, zones and aggregates; servers; groups."""
     group = fake.add_group("anti-affinity", max_per_host=2)
     fake.add_aggregate("fast", ["cmp01", "cmp03"])
@@ -45,7 +47,7 @@ def test_one_read_finds_everything(fake: FakeCloud) -> None:
     assert [found.id for found in fleet.on("cmp01")] == [server]
 
 
-def test_a_plan_takes_seven_requests_of_nova(fake: FakeCloud) -> None:
+def test_a_plan_takes_seven_requests_of_nova(fake: SimulatedCloud) -> None:
     """With the discovery of its version; and one of Placement."""
     fake.add_server("cmp01", group=fake.add_group())
     cloud = fake.cloud()
@@ -54,7 +56,7 @@ def test_a_plan_takes_seven_requests_of_nova(fake: FakeCloud) -> None:
     assert cloud.requests["placement"] == 1
 
 
-def test_hypervisors_are_not_asked_for_their_uptime(fake: FakeCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hypervisors_are_not_asked_for_their_uptime(fake: SimulatedCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """From 2.88 on Nova may call every nova-compute for this list: it is read in 2.87."""
     asked = {}
     plain = fake.wire.send
@@ -69,15 +71,15 @@ def test_hypervisors_are_not_asked_for_their_uptime(fake: FakeCloud, monkeypatch
     assert asked["/compute/v2.1/servers/detail"] == "compute 2.103"
 
 
-def test_a_full_host_has_nothing_free(fake: FakeCloud) -> None:
+def test_a_full_host_has_nothing_free(fake: SimulatedCloud) -> None:
     """Placement does not list a host without free memory: it is there, and nothing fits."""
     fake.add_server("cmp03", memory_mb=1024)
     assert read_fleet(fake.cloud()).hosts["cmp03"].free() == {}
 
 
-def test_a_large_cloud_is_read_around_one_host(clock: FakeClock) -> None:
+def test_a_large_cloud_is_read_around_one_host(clock: SteppedClock) -> None:
     """Of more servers than a page only the host's are read, and their partners' in groups, by project."""
-    fake = FakeCloud(clock)
+    fake = SimulatedCloud(clock)
     for name in ("cmp01", "cmp02"):
         fake.add_host(name)
     group = fake.add_group()
@@ -93,9 +95,9 @@ def test_a_large_cloud_is_read_around_one_host(clock: FakeClock) -> None:
     assert cloud.requests["compute"] == 8
 
 
-def test_a_large_cloud_without_partners(clock: FakeClock) -> None:
+def test_a_large_cloud_without_partners(clock: SteppedClock) -> None:
     """No group reaches beyond the host: no further list is read."""
-    fake = FakeCloud(clock)
+    fake = SimulatedCloud(clock)
     for name in ("cmp01", "cmp02"):
         fake.add_host(name)
     group = fake.add_group()
@@ -107,9 +109,9 @@ def test_a_large_cloud_without_partners(clock: FakeClock) -> None:
     assert cloud.requests["compute"] == 7
 
 
-def test_many_projects_are_read_at_once(clock: FakeClock) -> None:
+def test_many_projects_are_read_at_once(clock: SteppedClock) -> None:
     """When the whole list is fewer pages than there are projects to ask for, it is read."""
-    fake = FakeCloud(clock)
+    fake = SimulatedCloud(clock)
     for name in ("cmp01", "cmp02"):
         fake.add_host(name)
     for number in range(4):
@@ -123,15 +125,15 @@ def test_many_projects_are_read_at_once(clock: FakeClock) -> None:
     assert cloud.requests["compute"] == 6 + 1 + 2
 
 
-def test_without_a_host_everything_is_read(fake: FakeCloud) -> None:
+def test_without_a_host_everything_is_read(fake: SimulatedCloud) -> None:
     """An upgrade plans over the whole cloud."""
     ids = {fake.add_server(host) for host in ("cmp01", "cmp02", "cmp03") for _ in range(2)}
     assert set(read_fleet(fake.cloud()).servers) == ids
 
 
-def test_lists_longer_than_a_page_come_whole(clock: FakeClock) -> None:
+def test_lists_longer_than_a_page_come_whole(clock: SteppedClock) -> None:
     """Hosts, servers, groups and migrations are read to their ends with a max_limit of 100."""
-    fake = FakeCloud(clock, page=100)
+    fake = SimulatedCloud(clock, page=100)
     for number in range(150):
         fake.add_host(f"cmp{number:03}")
     for _ in range(250):
@@ -143,7 +145,7 @@ def test_lists_longer_than_a_page_come_whole(clock: FakeClock) -> None:
     assert all(host.accepts for host in fleet.hosts.values())
 
 
-def test_migrations_in_flight_are_in_the_fleet(fake: FakeCloud, clock: FakeClock) -> None:
+def test_migrations_in_flight_are_in_the_fleet(fake: SimulatedCloud, clock: SteppedClock) -> None:
     """Running ones count, both ends of them in what Placement holds; ended ones do not."""
     done, running = fake.add_server("cmp01"), fake.add_server("cmp01")
     cloud = fake.cloud()
@@ -158,7 +160,7 @@ def test_migrations_in_flight_are_in_the_fleet(fake: FakeCloud, clock: FakeClock
     assert fleet.servers[running].status == "MIGRATING"
 
 
-def test_an_orphan_of_a_crash_holds_nothing_back(fake: FakeCloud, clock: FakeClock) -> None:
+def test_an_orphan_of_a_crash_holds_nothing_back(fake: SimulatedCloud, clock: SteppedClock) -> None:
     """A row that says running and was not written for days is no migration in flight."""
     server = fake.add_server("cmp01")
     fake.faults[server] = Fault(stalled=True)
@@ -170,7 +172,7 @@ def test_an_orphan_of_a_crash_holds_nothing_back(fake: FakeCloud, clock: FakeClo
     assert read_fleet(cloud).migrations == ()
 
 
-def test_history_is_not_read_to_its_beginning(fake: FakeCloud, clock: FakeClock) -> None:
+def test_history_is_not_read_to_its_beginning(fake: SimulatedCloud, clock: SteppedClock) -> None:
     """After a page of 1000 ended migrations, older ones are not asked for."""
     server = fake.server(fake.add_server("cmp01"))
     for _ in range(2500):
@@ -181,14 +183,14 @@ def test_history_is_not_read_to_its_beginning(fake: FakeCloud, clock: FakeClock)
     assert len(read_migrations(cloud)) == 2500
 
 
-def test_tenant_isolation_is_known(fake: FakeCloud) -> None:
+def test_tenant_isolation_is_known(fake: SimulatedCloud) -> None:
     """A host in another project's aggregate is forbidden to the server."""
     fake.add_aggregate("theirs", ["cmp03"], {"filter_tenant_id": "p9"})
     server = fake.add_server("cmp01", project="p1")
     assert read_fleet(fake.cloud()).servers[server].requires.shunned_hosts == {"cmp03"}
 
 
-def test_servers_of_one_host(fake: FakeCloud) -> None:
+def test_servers_of_one_host(fake: SimulatedCloud) -> None:
     """One request for the host's servers of all projects."""
     here = fake.add_server("cmp01", project="p1")
     fake.add_server("cmp03", project="p2")
@@ -198,7 +200,7 @@ def test_servers_of_one_host(fake: FakeCloud) -> None:
     assert cloud.requests["compute"] == 3
 
 
-def test_servers_that_changed(fake: FakeCloud, clock: FakeClock) -> None:
+def test_servers_that_changed(fake: SimulatedCloud, clock: SteppedClock) -> None:
     """Since a moment, with those deleted meanwhile."""
     fake.add_server("cmp01")
     gone = fake.add_server("cmp01")
@@ -210,7 +212,7 @@ def test_servers_that_changed(fake: FakeCloud, clock: FakeClock) -> None:
     assert found == {changed: "ACTIVE", gone: "DELETED"}
 
 
-def test_migrations_since_a_moment(fake: FakeCloud, clock: FakeClock) -> None:
+def test_migrations_since_a_moment(fake: SimulatedCloud, clock: SteppedClock) -> None:
     """One poll for the whole cloud, or for one host at either end."""
     old, new = fake.add_server("cmp01"), fake.add_server("cmp03")
     cloud = fake.cloud()
@@ -224,7 +226,7 @@ def test_migrations_since_a_moment(fake: FakeCloud, clock: FakeClock) -> None:
     assert read_migrations(cloud, host="cmp02") == []
 
 
-def test_finding_hosts(fake: FakeCloud) -> None:
+def test_finding_hosts(fake: SimulatedCloud) -> None:
     """The names of all hosts with a nova-compute, in order, by one request."""
     cloud = fake.cloud()
     assert find_hosts(cloud) == ["cmp01", "cmp02", "cmp03"]

@@ -8,8 +8,8 @@ import pytest
 
 from functions.migrate.affinity import FREE_ALL, SHELVE, SHELVE_ALL, verdict_of
 from functions.migrate.model import Action, DrainPolicy, Verdict
+from lab.simulator.records import Fault
 from shared.fleet.snapshot import Server
-from tests.support.cloud import Fault
 from tests.support.drains import Drains
 from tests.unit.migrate.builders import fleet, group, host, server
 

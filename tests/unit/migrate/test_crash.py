@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from lab.simulator.records import Fault
 from shared.store import Database
-from tests.support.cloud import Fault
 from tests.support.crashes import Died, Points
 from tests.support.drains import LEASE, Drains
 from tests.support.stores import copied

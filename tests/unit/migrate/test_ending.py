@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from tests.support.cloud import Fault
+from lab.simulator.records import Fault
 from tests.support.drains import Drains
 
 Make = Callable[..., Drains]

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.support.cloud import Fault
+from lab.simulator.records import Fault
 from tests.support.drains import Drains
 
 Make = Callable[..., Drains]

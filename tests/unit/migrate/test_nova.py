@@ -8,18 +8,20 @@ from datetime import timedelta
 import pytest
 
 from functions.migrate.nova import Nova
+from lab.simulator.clock import SteppedClock
+from lab.simulator.cloud import SimulatedCloud
+from lab.simulator.records import Fault
 from shared.clouds import AnswerLost, Refused
 from shared.errors import Rejected
 from tests.support import nova_facts
-from tests.support.cloud import FakeClock, FakeCloud, Fault
 
 
 class FakeStage:
     """The double, ready for the facts."""
 
     def __init__(self) -> None:
-        self.clock = FakeClock()
-        self.fake = FakeCloud(self.clock)
+        self.clock = SteppedClock()
+        self.fake = SimulatedCloud(self.clock)
         for number in range(1, 7):
             self.fake.add_host(f"cmp{number:02}")
         self.cloud = self.fake.cloud()

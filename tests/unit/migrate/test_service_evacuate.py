@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.cloud import Fault
+from lab.simulator.records import Fault
 from tests.support.drains import Drains
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.support.cloud import Fault
+from lab.simulator.records import Fault
 from tests.support.drains import Drains
 
 Make = Callable[..., Drains]

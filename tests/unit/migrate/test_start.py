@@ -10,8 +10,8 @@ import pytest
 from sqlmodel import select
 
 from functions.migrate.model import MoveState
+from lab.simulator.records import Fault
 from shared.store import Operation, Step
-from tests.support.cloud import Fault
 from tests.support.drains import Drains
 
 Make = Callable[..., Drains]

@@ -1,7 +1,7 @@
-"""A double of a whole cloud at the HTTP level: openstacksdk talks to it, no socket is opened, time is a clock's.
+"""The simulated cloud as tests and `drover lab simulate` hold it: hands to set it up, to break it, to look at it.
 
-    clock = FakeClock()
-    fake = FakeCloud(clock)
+    clock = SteppedClock()
+    fake = SimulatedCloud(clock)
     fake.add_host("cmp01"), fake.add_host("cmp02")
     vm = fake.add_server("cmp01", name="web-1")
     cloud = fake.cloud()                      # a shared.clouds.Cloud
@@ -17,44 +17,30 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from tests.support.cloud_model import (
-    Act,
-    FakeAggregate,
-    FakeGroup,
-    FakeHost,
-    FakeMigration,
-    FakeServer,
-    Fault,
-    new_id,
-)
-from tests.support.cloud_moves import Moves
-from tests.support.cloud_verbs import Answers
-from tests.support.cloud_wire import BASE, Wire
+from lab.simulator.clock import Now
+from lab.simulator.events import Timeline
+from lab.simulator.front import Front
+from lab.simulator.image import Glance
+from lab.simulator.keystone import REGION, Keystone
+from lab.simulator.life import Life
+from lab.simulator.network import Networking
+from lab.simulator.neutron import Neutron
+from lab.simulator.nova import Nova
+from lab.simulator.octavia import Octavia
+from lab.simulator.placement import Placement
+from lab.simulator.records import Act, Aggregate, Fault, Host, Migration, Server, new_id
+from lab.simulator.script import Script
+from lab.simulator.wire import BASE, Wire
 
 if TYPE_CHECKING:
     from openstack.config.cloud_region import CloudRegion
 
     from shared.clouds import Cloud
 
-__all__ = ["Act", "FakeCloud", "Fault"]
 
-
-class Now(Protocol):
-    """Any clock that tells the time."""
-
-    def now(self) -> datetime:
-        """The time of day, aware, in UTC."""
-        ...
-
-    def sleep(self, seconds: float) -> None:
-        """Let time pass."""
-        ...
-
-
-class FakeCloud:
+class SimulatedCloud:
     """The cloud, with the hands to set it up, to break it, and to look at it."""
 
     def __init__(
@@ -69,10 +55,17 @@ class FakeCloud:
             newest: the newest compute microversion.
             page: Nova's max_limit.
         """
-        self._clock = clock
-        self.world = Moves(clock.now, cap=cap, seconds=seconds)
-        self.answers = Answers(self.world, newest=newest, page=page)
-        self.wire = Wire(self.answers)
+        self.clock = clock
+        self.world = Life(clock.now, cap=cap, seconds=seconds)
+        self.keystone = Keystone()
+        self.nova = Nova(self.world, newest=newest, page=page)
+        self.network = Networking(self.world)
+        self.octavia = Octavia(self.world)
+        services = [self.nova, Placement(self.world), Neutron(self.network, page), self.octavia, Glance()]
+        self.front = Front(self.world, self.keystone, services)
+        self.wire = Wire(self.front)
+        self._timeline = Timeline(self)
+        self._scripted_dead: set[str] = set()
 
     # -- setting up -------------------------------------------------------------------------------------------
 
@@ -90,7 +83,7 @@ class FakeCloud:
     ) -> None:
         """Add a hypervisor that is up; `disabled_reason` disables it; `more` are further resource classes."""
         capacity = {"VCPU": vcpus, "MEMORY_MB": memory_mb, "DISK_GB": disk_gb, **more}
-        self.world.hosts[name] = FakeHost(
+        self.world.hosts[name] = Host(
             name,
             capacity,
             zone,
@@ -112,9 +105,33 @@ class FakeCloud:
         group: str | None = None,
         **details: Any,
     ) -> str:
-        """Add a server as if it had been there for long; gives its id. `details` are fields of `FakeServer`."""
+        """Add a server as if it had been there for long; gives its id. `details` are fields of `Server`."""
         self.world.settle()
-        server = FakeServer(
+        server = self.make_server(
+            host, name=name, status=status, memory_mb=memory_mb, vcpus=vcpus, disk_gb=disk_gb, project=project,
+            **details,
+        )  # fmt: skip
+        self.world.servers.add(server)
+        if host is not None:
+            self.world.allocations[server.id] = (host, server.uses)
+        if group is not None:
+            self.world.join(self.world.groups[group], server.id)
+        return server.id
+
+    def make_server(
+        self,
+        host: str | None,
+        *,
+        name: str | None = None,
+        status: str = "ACTIVE",
+        memory_mb: int = 512,
+        vcpus: int = 1,
+        disk_gb: int = 1,
+        project: str = "project",
+        **details: Any,
+    ) -> Server:
+        """A server that is not in the cloud yet."""
+        return Server(
             new_id(),
             name or f"vm-{len(self.world.servers) + 1:03}",
             host,
@@ -125,42 +142,30 @@ class FakeCloud:
             uses={"VCPU": vcpus, "MEMORY_MB": memory_mb, "DISK_GB": disk_gb},
             **details,
         )
-        self.world.servers[server.id] = server
-        if host is not None:
-            self.world.allocations[server.id] = (host, server.uses)
-        if group is not None:
-            self.world.groups[group].members.append(server.id)
-        return server.id
 
     def add_group(self, policy: str = "anti-affinity", *, name: str = "group", max_per_host: int = 1) -> str:
         """Add an empty server group; gives its id."""
-        group = FakeGroup(new_id(), name, policy, [], "project", max_per_host)
-        self.world.groups[group.id] = group
-        return group.id
+        return self.world.new_group(policy, name, "project", max_per_host).id
 
     def add_aggregate(self, name: str, hosts: Iterable[str], metadata: Mapping[str, str] | None = None) -> None:
         """Add a host aggregate."""
         number = len(self.world.aggregates) + 1
-        self.world.aggregates.append(FakeAggregate(number, name, list(hosts), dict(metadata or {})))
+        self.world.aggregates.append(Aggregate(number, name, list(hosts), dict(metadata or {})))
 
     def delete_server(self, server: str) -> None:
         """Its owner deletes it."""
         self.world.settle()
-        gone = self.world.servers.pop(server)
-        gone.status, gone.task_state, gone.updated, gone.host = "DELETED", None, self.world.time, None
-        self.world.deleted[server] = gone
-        self.world.allocations.pop(server, None)
+        self.world.remove(self.world.servers[server])
 
     def set_status(self, server: str, status: str, task_state: str | None = None) -> None:
         """Put a server into a status."""
         self.world.settle()
-        record = self.world.servers[server]
-        record.status, record.task_state, record.updated = status, task_state, self.world.time
+        self.world.task(self.world.servers[server], task_state, status)
 
     def kill_host(self, host: str) -> None:
         """Its nova-compute stops reporting: Nova sees the service down."""
         self.world.settle()
-        self.world.hosts[host].dead = True
+        self.world.die(host)
 
     def revive_host(self, host: str) -> None:
         """Its nova-compute comes back."""
@@ -174,9 +179,30 @@ class FakeCloud:
         """What goes wrong, by server id or name."""
         return self.world.faults
 
+    def obey(self, script: Script) -> None:
+        """Put a script of faults in force, in place of the one before.
+
+        Raises:
+            LabError: it names a host that is not there.
+        """
+        self.world.settle()
+        self._timeline.begin(script)
+        self.world.faults.clear()
+        self.world.faults.update(script.faults())
+        self.front.trouble.rules = script.rules()
+        self.nova.newest = script.microversion or self.nova.newest
+        self.nova.page = script.page or self.nova.page
+        self.keystone.token_seconds = script.token_seconds or self.keystone.token_seconds
+        for name, host in self.world.hosts.items():
+            if name in script.hosts:
+                self.world.die(name)
+            elif host.dead and name in self._scripted_dead:
+                self.world.revive(name)
+        self._scripted_dead = set(script.hosts)
+
     def drop_answer_of_next(self, verb: str) -> None:
         """Carry the next such act out, but lose its answer; for the verbs see `Act.verb`."""
-        self.wire.lost_verbs.append(verb)
+        self.front.trouble.lost_verbs.append(verb)
 
     def fail_next(self, status: int, *, retry_after: int | None = None, of: str = "", times: int = 1) -> None:
         """Answer the next request whose "METHOD /path" contains `of` with this status, without doing anything.
@@ -184,16 +210,16 @@ class FakeCloud:
         Keystone and the discovery of versions are spared, unless `of` is exactly theirs: "GET /compute/v2.1".
         """
         headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
-        self.wire.failures.extend([(status, headers, of)] * times)
+        self.front.trouble.failures.extend([(status, headers, of)] * times)
 
     @property
     def unreachable(self) -> bool:
         """Whether every connection is refused."""
-        return self.wire.unreachable
+        return self.front.trouble.unreachable
 
     @unreachable.setter
     def unreachable(self, value: bool) -> None:
-        self.wire.unreachable = value
+        self.front.trouble.unreachable = value
 
     # -- looking ----------------------------------------------------------------------------------------------
 
@@ -205,30 +231,30 @@ class FakeCloud:
     @property
     def requests(self) -> Counter[str]:
         """Requests that arrived, by service: identity, compute, placement."""
-        return self.wire.requests
+        return self.front.requests
 
     @property
     def log(self) -> list[str]:
         """Every request that arrived: "GET /compute/v2.1/os-services?binary=nova-compute"."""
-        return self.wire.log
+        return self.front.log
 
-    def server(self, server: str) -> FakeServer:
+    def server(self, server: str) -> Server:
         """A server as it is now."""
         self.world.settle()
         return self.world.servers[server]
 
-    def host(self, name: str) -> FakeHost:
+    def host(self, name: str) -> Host:
         """A host as it is now."""
         self.world.settle()
         return self.world.hosts[name]
 
-    def servers_on(self, host: str) -> list[FakeServer]:
+    def servers_on(self, host: str) -> list[Server]:
         """The servers that are on a host now."""
         self.world.settle()
-        return [server for server in self.world.servers.values() if server.host == host]
+        return list(reversed(self.world.servers.on(host)))
 
     @property
-    def migrations(self) -> list[FakeMigration]:
+    def migrations(self) -> list[Migration]:
         """All rows of os-migrations, oldest first."""
         self.world.settle()
         return list(self.world.migrations.values())
@@ -250,37 +276,11 @@ class FakeCloud:
                 "user_domain_id": "default",
                 "project_domain_id": "default",
             },
-            region_name="R",
+            region_name=REGION,
         )
 
     def cloud(self, name: str = "fake") -> Cloud:
         """A new connection to this cloud; its waits pass on the clock."""
         from shared.clouds import Cloud
 
-        return Cloud(name, self.region(), inner=self.wire, sleep=self._clock.sleep)
-
-
-class FakeClock:
-    """Time that passes only when a test says so."""
-
-    def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
-        self._now = start
-        self._start = start
-
-    def now(self) -> datetime:
-        """The time of day."""
-        return self._now
-
-    def monotonic(self) -> float:
-        """Seconds since the start."""
-        return (self._now - self._start).total_seconds()
-
-    def sleep(self, seconds: float) -> None:
-        """Time passes."""
-        self.advance(seconds)
-
-    def advance(self, seconds: float) -> None:
-        """Time passes."""
-        from datetime import timedelta
-
-        self._now += timedelta(seconds=seconds)
+        return Cloud(name, self.region(), inner=self.wire, sleep=self.clock.sleep)
