@@ -70,14 +70,16 @@ def world(reachable: None, lab_session: LabUnderTest, tmp_path_factory: pytest.T
     create(postgres.url).close()
     world = World(tmp_path_factory.mktemp("world"), Cluster(NAMESPACE), lab_session.lab, postgres)
     try:
-        world.cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s")
-        world.configure("shared-secret")
-        world.apply()
-        world.watch()
-        yield world
+        world.clear()
+        try:
+            world.configure("shared-secret")
+            world.apply()
+            world.watch()
+            yield world
+        finally:
+            if os.environ.get("DROVER_KEEP") != "1":
+                world.cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
     finally:
-        if os.environ.get("DROVER_KEEP") != "1":
-            world.cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
         world.cluster.close()
         world.close()
         postgres.close()

@@ -108,7 +108,7 @@ class TestOidc:
         world.apply()
         yield
         world.cluster.patch(name, {"data": {"authentication-oidc": "disabled"}}, namespace)
-        world.cluster.kubectl("delete", "namespace", world.cluster.namespace, "--timeout=180s")
+        world.clear()
         world.configure("shared-secret")
         world.apply()
         world.watch()

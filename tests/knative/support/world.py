@@ -48,6 +48,11 @@ configMapGenerator:
     behavior: merge
     envs: [more.env]
 patches:
+  - target: {{kind: Namespace}}
+    patch: |-
+      - op: add
+        path: /metadata/labels/drover.io~1tests
+        value: "true"
   - target: {{group: serving.knative.dev, kind: Service, name: migrate}}
     patch: |-
       - op: add
@@ -89,6 +94,15 @@ class World:
             tag=tag,
         )
         (self.overlay / "kustomization.yaml").write_text(text)
+
+    def clear(self) -> None:
+        """Delete what an earlier run has left; but never a Drover that is not the tests'."""
+        names = self.cluster.kubectl("get", "namespace", NAMESPACE, "--ignore-not-found", "-o", "name")
+        ours = self.cluster.kubectl("get", "namespace", "-l", "drover.io/tests=true", "-o", "name")
+        assert names.strip() in ours.split() or not names.strip(), (
+            f"this cluster has a namespace {NAMESPACE} that these tests have not made: run them on another one"
+        )
+        self.cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=180s")
 
     def apply(self) -> str:
         """Apply the manifests and wait until all of it works; what kubectl said."""
