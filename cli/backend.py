@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -61,6 +61,10 @@ class Backend(Protocol):
 
     def advance(self, operation_id: str) -> None:
         """Let about half a second to a second pass in which the operation goes on."""
+        ...
+
+    def advance_all(self, operation_ids: Sequence[str]) -> None:
+        """The same for several operations at once."""
         ...
 
     def close(self) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +13,10 @@ from cli.options import Cloud, Host, Json, NoWait, Url, print_json
 from functions.migrate.model import DrainPolicy, OnStall
 from shared.errors import Rejected
 
+if TYPE_CHECKING:
+    from cli.backend import Backend
+    from cli.engine import Parts
+
 LIMITS, CONSENT = "Limits", "What it may do"
 
 _DEFAULT = DrainPolicy()
@@ -19,7 +24,17 @@ _DEFAULT = DrainPolicy()
 
 def drain(
     context: typer.Context,
-    host: Host,
+    hosts: Annotated[
+        list[str] | None,
+        typer.Argument(help="The host, as `openstack compute service list` shows it; or several.", metavar="HOST..."),
+    ] = None,
+    aggregate: Annotated[
+        str | None, typer.Option(help="Instead: all hosts of this host aggregate.", show_default=False)
+    ] = None,
+    rack: Annotated[
+        Path | None,
+        typer.Option(help="Instead: the hosts in this file, one a line, or as YAML or JSON.", show_default=False),
+    ] = None,
     cloud: Cloud = None,
     reason: Annotated[
         str | None, typer.Option(help="Why; it goes on record and into Nova. Needed for all but a dry run.")
@@ -99,7 +114,7 @@ def drain(
     as_json: Json = False,
     url: Url = None,
 ) -> None:
-    """Empty a hypervisor: disable it, move every server away, and prove that it is empty.
+    """Empty a hypervisor, or several: disable it, move every server away, and prove that it is empty.
 
     Look first:   drover drain cmp07 --dry-run
 
@@ -107,20 +122,39 @@ def drain(
 
     Give it back: drover undrain cmp07 --reason "memory is in"
 
+    Several at once, none of them another's target: drover drain cmp07 cmp08 cmp09 --reason "new switch"
+
     Ctrl-C leaves it safe at any moment, and says how to go on; the same drain again goes on as well.
     """
     from cli.asking import deadline as moment
     from cli.run import parts_of
 
+    meant = _means(hosts or [], aggregate, rack)
     if not dry_run and not (reason and reason.strip()):
         raise Rejected('no --reason was given: say why, such as --reason "new memory, ticket 4711"; it goes on record')
-    data = {
+    data = meant | {
         "reason": reason or "dry run", "dry_run": dry_run, "allow_downtime": allow_downtime, "evacuate": evacuate,
         "fenced": fenced, "on_stall": on_stall and on_stall.value, "concurrency": concurrency, "inbound": inbound,
         "cloud_limit": cloud_limit, "max_attempts": max_attempts, "error_budget": error_budget,
         "deadline": moment(deadline, parts_of(context).clock.now()),
     }  # fmt: skip
-    _ask(context, "io.drover.drain.requested", host, cloud, data, url, no_wait=no_wait, as_json=as_json)
+    _ask(context, "io.drover.drain.requested", cloud, data, url, no_wait=no_wait, as_json=as_json)
+
+
+def _means(hosts: Sequence[str], aggregate: str | None, rack: Path | None) -> dict[str, Any]:
+    """The hosts in the request's own terms.
+
+    Raises:
+        Rejected: they are named in none or several of the three ways, or the file can't be used.
+    """
+    from cli.rack import hosts_in
+
+    if sum((bool(hosts), aggregate is not None, rack is not None)) != 1:
+        raise Rejected("name the hosts to drain in one way: found none or several of HOST..., --aggregate and --rack")
+    if aggregate is not None:
+        return {"aggregate": aggregate}
+    names = list(dict.fromkeys(hosts_in(rack) if rack else hosts))
+    return {"host": names[0]} if len(names) == 1 else {"hosts": names}
 
 
 def undrain(
@@ -136,14 +170,13 @@ def undrain(
 
     Example: drover undrain cmp07 --reason "memory is in"
     """
-    data = {"reason": reason}
-    _ask(context, "io.drover.undrain.requested", host, cloud, data, url, no_wait=no_wait, as_json=as_json)
+    data = {"reason": reason, "host": host}
+    _ask(context, "io.drover.undrain.requested", cloud, data, url, no_wait=no_wait, as_json=as_json)
 
 
 def _ask(
     context: typer.Context,
     event_type: str,
-    host: str,
     cloud: str | None,
     data: Mapping[str, Any],
     url: str | None,
@@ -160,15 +193,31 @@ def _ask(
     settings, parts = load(), parts_of(context)
     with opened(parts, settings, url) as backend:
         cloud = cloud_name(cloud, settings, backend.is_local)
-        event = request(event_type, {**data, "host": host, "cloud": cloud}, parts.clock.now(), host)
+        subject = data.get("host") or data.get("aggregate") or ", ".join(data["hosts"])
+        event = request(event_type, {**data, "cloud": cloud}, parts.clock.now(), subject)
         answer = ask(backend, event)
         if data.get("dry_run"):
             _show_plan(answer, as_json=as_json)
+        if together := list((answer.get("together") or {}).values()):
+            _all(backend, parts, together, str(data["reason"]), no_wait=no_wait, as_json=as_json)
+            return
         _tell_if_known(answer, str(data["reason"]))
         if no_wait:
             stored(backend, answer["operation"], as_json=as_json)
         else:
             watch(backend, parts, answer["operation"], as_json=as_json)
+
+
+def _all(backend: Backend, parts: Parts, ids: Sequence[str], reason: str, *, no_wait: bool, as_json: bool) -> None:
+    """Several drains that one request has asked for."""
+    from cli.together import stored_together, watch_together
+
+    for one in ids:
+        _tell_if_known(backend.read(one), reason)
+    if no_wait:
+        stored_together(backend, ids, as_json=as_json)
+    else:
+        watch_together(backend, parts, ids, as_json=as_json)
 
 
 def _show_plan(plan: dict[str, Any], *, as_json: bool) -> None:

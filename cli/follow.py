@@ -88,7 +88,7 @@ def follow(backend: Backend, operation_id: str, display: Display, clock: Clock) 
                 if backend.hindrance and not told:
                     display.note(backend.hindrance)
                     told = True  # once: two may well watch the same operation for hours
-                document = _read(backend, document, display, clock, interrupt)
+                document = read_patiently(backend, document, display, clock, interrupt)
         except KeyboardInterrupt:
             raise Left(document, interrupt.code) from None
 
@@ -100,7 +100,7 @@ def _since(document: Document, before: float | None, clock: Clock) -> float | No
     return clock.monotonic() if before is None else before
 
 
-def _read(backend: Backend, last: Document, display: Display, clock: Clock, interrupt: Interrupt) -> Document:
+def read_patiently(backend: Backend, last: Document, display: Display, clock: Clock, interrupt: Interrupt) -> Document:
     """The operation as it is now; while nobody answers, the last that is known counts."""
     begin, told = clock.monotonic(), False
     while True:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cli.engine import Parts, build, log_to_file, nowhere, sink_of
@@ -75,6 +75,17 @@ class Local:
         self.hindrance = ""
         if self._engine.work(TURN, operation_id) is None:
             self.hindrance = self._lease(operation_id)
+            self._clock.sleep(max(end - self._clock.monotonic(), 0.01))
+        if self._sending:
+            self._flush()
+
+    def advance_all(self, operation_ids: Sequence[str]) -> None:
+        """A slice of each that is due; when none is, as `advance`."""
+        end = self._clock.monotonic() + TURN
+        self.hindrance = ""
+        worked = [self._engine.work(0.0, one) for one in operation_ids]
+        if not any(worked):
+            self.hindrance = next(filter(None, map(self._lease, operation_ids)), "")
             self._clock.sleep(max(end - self._clock.monotonic(), 0.01))
         if self._sending:
             self._flush()

@@ -37,12 +37,17 @@ def show(document: dict[str, Any], *, as_json: bool) -> None:
     """The result on stdout; with `--json`, the next step for a person goes to stderr."""
     if as_json:
         print_json(document)
-        if document["state"] != "succeeded":
-            say(clean(f"{document['kind']} of {document['target']}: {document['state']}: {document['note']}"))
-        if document["state"] in exits.STOPPED:
-            say(f"go on with: drover ops resume {document['id']}")
+        hint(document)
     else:
         show_result(output(), document)
+
+
+def hint(document: dict[str, Any]) -> None:
+    """Beside `--json`: what went wrong and the next step, for a person."""
+    if document["state"] != "succeeded":
+        say(clean(f"{document['kind']} of {document['target']}: {document['state']}: {document['note']}"))
+    if document["state"] in exits.STOPPED:
+        say(f"go on with: drover ops resume {document['id']}")
 
 
 def stored(backend: Backend, operation_id: str, *, as_json: bool) -> None:

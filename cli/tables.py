@@ -17,22 +17,27 @@ RESUME = ("halted", "paused")
 
 
 def show_plan(console: Console, plan: Document) -> None:
-    """A dry run's plan, and whether the host would be empty after it."""
+    """A dry run's plan, and whether the host would be empty after it, or which of several would not."""
+    hosts: Sequence[Document] = plan.get("hosts") or ()
     rows = [
         (
-            server["name"], server["action"], server["to"] or "", duration(server["seconds"]) if server["to"] else "",
-            server["reason"], server["way_out"],
+            server["host"] if hosts else "", server["name"], server["action"], server["to"] or "",
+            duration(server["seconds"]) if server["to"] else "", server["reason"], server["way_out"],
         )
         for server in plan["servers"]
     ]  # fmt: skip
     if rows:
-        console.print(table(("SERVER", "ACTION", "TARGET", "FORECAST", "REASON", "WAY OUT"), rows))
-    servers, host = count(len(rows), "server"), clean(plan["host"])
+        headers = ("HOST", "SERVER", "ACTION", "TARGET", "FORECAST", "REASON", "WAY OUT")
+        console.print(table(headers, rows, whole=("HOST", "SERVER")))
+    servers = count(len(rows), "server")
     took = f", in about {duration(plan['seconds'])}" if plan.get("seconds") else ""
     if plan["feasible"]:
-        console.print(f"Feasible: {host} would be empty ({servers}{took}). Nothing was changed.")
+        console.print(f"Feasible: {clean(plan['host'])} would be empty ({servers}{took}). Nothing was changed.")
         return
-    console.print(f"Not feasible: {host} would not be empty ({servers}{took}). Nothing was changed.")
+    full = [clean(each["host"]) for each in hosts if not each["feasible"]] or [clean(plan["host"])]
+    of = f", {len(hosts) - len(full)} of {count(len(hosts), 'host')} would" if hosts else ""
+    names = ", ".join(full)
+    console.print(f"Not feasible: {names} would not be empty{of} ({servers}{took}). Nothing was changed.")
     if plan["shortfall"]:
         console.print(f"Shortfall: {clean(plan['shortfall']['text'])}")
 

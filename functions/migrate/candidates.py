@@ -31,12 +31,11 @@ class Rule:
 
 
 class Candidates:
-    """The hosts of a fleet as targets of servers that leave `source`, with all that is placed so far."""
+    """The hosts of a fleet as targets of servers that leave their own, with all that is placed so far."""
 
     def __init__(
         self,
         fleet: Fleet,
-        source: str | None,
         servers: Sequence[Server],
         *,
         avoid: frozenset[str] = frozenset(),
@@ -45,9 +44,7 @@ class Candidates:
         """`servers`: all that will be asked for. `avoid` and `planned` as for `targets.choose`."""
         self.room = Room(fleet, [server.uses for server in servers])
         self.members = Membership(fleet, planned)
-        self._source = source
-        home = fleet.hosts.get(source) if source else None
-        self._zone = home.zone if home else None
+        self._fleet = fleet
         self._avoid = avoid
         held = {migration.server for migration in fleet.migrations if migration.in_flight}
         for name, host in planned.items():
@@ -92,10 +89,14 @@ class Candidates:
 
     def _open(self, server: Server, failed: frozenset[str]) -> Mask:
         """The hosts that no rule but room excludes."""
-        open_ = ~self.room.only([self._source] if self._source else [])
+        open_ = ~self._own(server)
         for rule in self._rules(server, failed):
             open_ &= ~rule.excluded
         return open_
+
+    def _own(self, server: Server) -> Mask:
+        """The host that the server leaves."""
+        return self.room.only([server.host] if server.host else [])
 
     def _rules(self, server: Server, failed: frozenset[str]) -> Iterator[Rule]:
         """Every rule but room, in the order in which they explain an exclusion: the first one is named."""
@@ -132,8 +133,9 @@ class Candidates:
             yield Rule(text, text, room.only(shunned))
 
     def _preferences(self, server: Server, need: Amounts, tight: bool) -> Iterator[Scores]:
-        zone = self._zone
-        if zone is not None:
+        home = self._fleet.hosts.get(server.host or "")
+        if home is not None:
+            zone = home.zone
             yield self.room.mask("other zone", zone, lambda host: host.zone != zone).astype(np.float64)
         wishes = self.members.wishes(server)
         if wishes:
@@ -152,7 +154,7 @@ class Candidates:
 
     def _none(self, server: Server, need: Amounts, failed: frozenset[str]) -> Choice:
         """Why nothing is left: each host is counted at the first rule that excludes it."""
-        left = ~self.room.only([self._source] if self._source else [])
+        left = ~self._own(server)
         hosts = int(left.sum())
         exclusions, crowded = [], False
         for rule in self._rules(server, failed):

@@ -21,7 +21,9 @@ def dispatch(
     now: datetime,
     groups_of: Mapping[str, tuple[Group, ...]] = NO_GROUPS,
 ) -> Dispatch:
-    """The held moves of `moves` to start at `now`, longest first, and why each of the others waits.
+    """The held moves of `moves` to start at `now`, and why each of the others waits.
+
+    The most urgent start first, and of those that are equally urgent the longest.
 
     `in_flight`: the migrations of the whole cloud; those that are through are ignored, and one of a move of ours counts
     once. `groups_of`: `Fleet.groups_of`, so that foreign migrations of a group's members are seen; without it only the
@@ -35,7 +37,7 @@ def dispatch(
     others_left = any(_pending(move) for move in moves if not move.put_last)
     start: list[Move] = []
     waiting: dict[str, str] = {}
-    for move in sorted(held, key=lambda move: (-move.seconds, move.name, move.server)):
+    for move in sorted(held, key=lambda move: (move.rank, -move.seconds, move.name, move.server)):
         groups = move.groups | {group.id for group in groups_of.get(move.server, ())}
         if why := _not_yet(move, policy, now, others_left) or load.refuses(move, groups):
             waiting[move.server] = why

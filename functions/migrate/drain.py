@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from functions.migrate import ending, rhythm, service
+from functions.migrate import ending, fence, rhythm, service
 from functions.migrate.cancel import cancel
 from functions.migrate.events import DrainPlanned, DrainRequested
 from functions.migrate.follow import follow, set_aside
 from functions.migrate.model import Action, DrainPlan, MoveState
 from functions.migrate.moves import ServerMove, planned_steps
 from functions.migrate.nova import ComputeService, Nova
-from functions.migrate.plan import document, plan_drain
+from functions.migrate.plan import UnknownHost, plan_drains
 from functions.migrate.retarget import retarget
 from functions.migrate.slice import Link, Slice
 from functions.migrate.stall import Abort, ask_abort, watch
 from functions.migrate.start import start_moves
 from functions.migrate.summary import summarise
+from functions.migrate.together import documents, hosts_meant, of_one
 from functions.migrate.verify import LOOKED, verify
 from shared.clock import Clock, SystemClock
 from shared.clouds import AnswerLost, Cloud, connect
 from shared.errors import Permanent, Rejected, Retry
 from shared.events import EventData
-from shared.fleet.snapshot import Fleet, Host
+from shared.fleet.snapshot import Fleet
 from shared.operations import Prepared, Work
 from shared.store import Operation, OperationState, Step
 
@@ -62,19 +63,23 @@ class Drain:
         assert isinstance(request, DrainRequested)
         link = self._links.get(request.cloud)
         before = link.cloud.requests.copy()
-        fleet = link.read_fleet(request.host, self._clock.monotonic(), max_age=0.0)
-        plan = plan_drain(as_fenced(fleet, request), request.host, request.policy())  # also tells an unknown host
-        _check(request, fleet.hosts[request.host], self._clock.now())
-        if not request.dry_run:
-            link.leave_uncounted(request.host, link.cloud.requests - before)
-        return Prepared(
-            cloud=request.cloud,
-            target=request.host,
-            reason=request.reason,
-            requester=request.requester,
-            parameters=request.model_dump(mode="json"),
-            answer=DrainPlanned.model_validate(document(plan)) if request.dry_run else None,
+        hosts = hosts_meant(request, link.cloud)
+        fleet = link.read_fleet(hosts, self._clock.monotonic(), max_age=0.0)
+        for host in hosts:
+            if host not in fleet.hosts:
+                raise UnknownHost(host, fleet)
+        _check(request, self._clock.now())
+        answer = None
+        if request.dry_run:
+            plans = plan_drains(as_fenced(fleet, hosts, request.fenced), hosts, request.policy())
+            answer = DrainPlanned.model_validate(documents(plans))
+        else:
+            link.leave_uncounted(hosts[0], link.cloud.requests - before)
+        first, *others = (
+            Prepared(request.cloud, host, request.reason, request.requester, of_one(request, host, hosts), answer)
+            for host in hosts
         )
+        return replace(first, together=others)
 
     def advance(self, work: Work) -> float | None:
         """One slice: plan and take the host out of service at first, then follow and start moves, at last the proof."""
@@ -101,6 +106,9 @@ SERVICES = timedelta(seconds=45)
 OVERDUE = 3.0
 """So many times its forecast, and 45 s at least, and a move is suspected to hang."""
 
+SHARES = "shares"
+"""Where the memo keeps the targets that the plan has for the companions' servers, until they have plans themselves."""
+
 DOWN_LOOKS = 2
 """Looks at the services that must find a target down before a move into it is given up."""
 
@@ -114,6 +122,8 @@ def _advance(slice: Slice) -> float | None:
         if not work.may_start:
             return None
         _plan(slice)
+    elif SHARES in work.memo and not _unplanned(slice, work.others()):
+        del work.memo[SHARES]
     if "taken" not in work.memo and work.may_start:
         _take_host(slice)
     if work.resumed:
@@ -123,8 +133,13 @@ def _advance(slice: Slice) -> float | None:
 
 def _plan(slice: Slice) -> None:
     """Decide about every server, and say so before anything is changed."""
-    fleet = as_fenced(slice.fleet(), slice.request)
-    plan = plan_drain(fleet, slice.host, slice.policy, slice.avoided)
+    fleet = as_fenced(slice.fleet(), slice.hosts, slice.request.fenced)
+    others = slice.work.others()
+    wishes = {server: host for other in others for server, host in other.memo.get(SHARES, {}).items()}
+    hosts = [slice.host, *sorted(_unplanned(slice, others) & fleet.hosts.keys())]
+    plan, *shares = plan_drains(fleet, hosts, slice.policy, slice.avoided, planned=slice.promised, wishes=wishes)
+    if shares:
+        slice.work.memo[SHARES] = {line.id: line.to for share in shares for line in share.servers if line.to}
     slice.mark("planned")
     slice.work.memo["forecast"] = plan.seconds
     slice.remember_groups(group for line in plan.servers for group in fleet.groups_of.get(line.id, ()))
@@ -140,23 +155,33 @@ def _warning(plan: DrainPlan) -> str:
     return f"the plan does not empty {plan.host}: {len(stay)} of {len(plan.servers)} servers stay for now: {names}"
 
 
-def as_fenced(fleet: Fleet, request: DrainRequested) -> Fleet:
-    """The fleet as it will be when the host that is stated to be dead is forced down: so it can be planned before."""
-    host = fleet.hosts.get(request.host)
-    if not request.fenced or host is None:
+def _unplanned(slice: Slice, others: Iterable[Operation]) -> set[str]:
+    """The companions that have no plan yet: they are planned along, so that each leaves the others what they need.
+
+    What the others have decided is promised already. Whoever is the first keeps the others' shares until they have
+    taken them; two that plan at the same moment see the same cloud, and so come to the same plan.
+    """
+    return {other.target for other in others if "planned" not in other.memo}.intersection(slice.hosts)
+
+
+def as_fenced(fleet: Fleet, hosts: Iterable[str], fenced: str | None) -> Fleet:
+    """The fleet as it will be when the hosts that are stated to be dead are forced down, to be planned on before."""
+    if not fenced:
         return fleet
-    dead = replace(host, state="down", forced_down=True, accepts=False)
-    return replace(fleet, hosts={**fleet.hosts, host.name: dead})
+    dead = {
+        name: replace(fleet.hosts[name], state="down", forced_down=True, accepts=False)
+        for name in hosts
+        if name in fleet.hosts
+    }
+    return replace(fleet, hosts={**fleet.hosts, **dead})
 
 
 def _take_host(slice: Slice) -> None:
     """Out of service with it; a host that is stated to be dead is forced down first."""
-    work, nova = slice.work, slice.nova
-    current = _service(slice)
-    if slice.request.fenced and not current.forced_down:
-        service.force_down(work, nova, current, slice.request.fenced)
-        slice.link.forget_fleet()
-    service.take(work, nova, current)
+    if slice.request.fenced:
+        fence.take_dead_host(slice, slice.request.fenced)
+    else:
+        service.take(slice.work, slice.nova, _service(slice))
     slice.mark("taken", "services_at", LOOKED)
     slice.save(facts=["started"])
 
@@ -194,6 +219,8 @@ def _move(slice: Slice) -> float | None:
     if _hosts_died(slice):
         return _followed(slice)
     retarget(slice)
+    if slice.policy.evacuate and _starts_more(slice) and fence.has_returned(slice):
+        return _followed(slice)
     start_moves(slice)
     moves = list(slice.moves.values())
     if slice.active():
@@ -201,6 +228,10 @@ def _move(slice: Slice) -> float | None:
     if slice.unfinished():
         return rhythm.next_due(slice.unfinished(), slice.now, slice.work.operation.started_at or slice.now)
     return ending.prove_empty(slice)
+
+
+def _starts_more(slice: Slice) -> bool:
+    return any(move.state is MoveState.HELD and move.step.to for move in slice.moves.values())
 
 
 def _followed(slice: Slice) -> float | None:
@@ -241,16 +272,17 @@ def _target_died(slice: Slice, move: ServerMove) -> None:
         set_aside(slice, move, why, f"start nova-compute on {move.step.to}, which ends the move; then resume the drain")
 
 
-def _check(request: DrainRequested, host: Host, now: datetime) -> None:
-    """What cannot be told from the request alone.
+def _check(request: DrainRequested, now: datetime) -> None:
+    """What cannot be told from the request alone, or is not asked of drains that were accepted earlier.
 
-    A host whose servers may still run must not be evacuated: their disks would be written twice.
+    A host whose servers may still run must not be evacuated: their disks would be written twice. Neither that it is
+    down nor that it is forced down says that it is off; only somebody can who has made sure.
     """
     if request.deadline is not None and request.deadline <= now:
         raise Rejected(f"the deadline {request.deadline.isoformat()} has passed already; it is {now.isoformat()} now")
-    if request.evacuate and not host.forced_down and not request.fenced:
+    if request.evacuate and not request.fenced:
         raise Rejected(
-            f"{host.name} is not forced down (its service is {host.state}), so it may still be running its servers. "
-            f"Make sure that it is off, then say so: --fenced 'WHO switched it off, HOW'; or: openstack compute "
-            f"service set --down {host.name} nova-compute"
+            "an evacuation needs a statement that the host is off, and found none: a host that is only cut off still "
+            "runs its servers, whose disks would then be written twice. Make sure that it is off, then say who did "
+            "what: --fenced 'WHO switched it off, HOW'"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from functions.migrate.fence import SEEN
 from functions.migrate.model import Action, MoveState
 from functions.migrate.moves import ServerMove
 from functions.migrate.rhythm import wind_down
@@ -155,7 +156,7 @@ def begin_again(slice: Slice) -> None:
     if slice.policy.deadline is not None and slice.now >= slice.policy.deadline:
         memo["deadline_lifted"] = True
         slice.lift_deadline()
-    for key in ("leaving_since", "touching_since", "services_at"):
+    for key in ("leaving_since", "touching_since", "services_at", SEEN):
         memo.pop(key, None)
     memo["empty_reads"] = 0
 

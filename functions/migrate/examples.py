@@ -15,6 +15,12 @@ _LEFT = {
     "way_out": "openstack server set --state active db-3, when its guest is well",
 }
 
+_MOVE = {
+    "operation": _ID, "cloud": "paris", "server": "0c2d6c1a-93a8-4b0e-8f5e-2f1f0a1f6e77", "name": "web-1",
+    "project": "9c8a3a9e6c2f4d6e8f5b7a1d2c3e4f50", "source": "cmp07", "target": "cmp03", "action": "live-migrate",
+    "attempt": 1, "reason": "new memory, ticket 4711",
+}  # fmt: skip
+
 
 def _summary(moved: int, left: list[dict[str, str]], in_flight: int = 0) -> dict[str, Any]:
     return {
@@ -40,10 +46,10 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "host": "cmp07",
         "feasible": False,
         "servers": [
-            {"id": "0c2d6c1a-93a8-4b0e-8f5e-2f1f0a1f6e77", "name": "web-1", "action": "live-migrate", "to": "cmp03",
-             "reason": "", "way_out": "", "seconds": 12.0},
-            {"id": _LEFT["server"], "name": "db-3", "action": "cannot", "to": None, "reason": "in ERROR",
-             "way_out": _LEFT["way_out"], "seconds": 0.0},
+            {"host": "cmp07", "id": "0c2d6c1a-93a8-4b0e-8f5e-2f1f0a1f6e77", "name": "web-1",
+             "action": "live-migrate", "to": "cmp03", "reason": "", "way_out": "", "seconds": 12.0},
+            {"host": "cmp07", "id": _LEFT["server"], "name": "db-3", "action": "cannot", "to": None,
+             "reason": "in ERROR", "way_out": _LEFT["way_out"], "seconds": 0.0},
         ],
         "shortfall": None,
         "seconds": 12.0,
@@ -58,6 +64,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "io.drover.drain.completed": _drain("succeeded", moved=20),
     "io.drover.drain.failed": _drain("failed", note="cloud paris refuses the credentials"),
     "io.drover.drain.cancelled": _drain("cancelled", moved=8, note="cmp07 stays disabled: undrain it to enable it"),
+    "io.drover.server.migrating": _MOVE,
+    "io.drover.server.migrated": {**_MOVE, "result": "moved"},
     "io.drover.undrain.accepted": _undrain("planned"),
     "io.drover.undrain.due": {"kind": "undrain"},
     "io.drover.undrain.completed": _undrain("succeeded"),

@@ -85,6 +85,8 @@ class PlannedServer:
     """Forecast of the move alone."""
     force: bool = False
     """As in `Verdict`."""
+    rank: int = 0
+    """As in `Move`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ class DrainPlan:
     feasible: bool
     """Whether every server leaves: nothing `cannot`, nothing without a target."""
     servers: tuple[PlannedServer, ...]
-    """In the order in which they would start: longest first."""
+    """In the order in which they would start: the most urgent first, then the longest."""
     shortfall: Shortfall | None
     seconds: float
     """Forecast of the whole drain, with the host's moves `per_source` - 1 at a time."""
@@ -160,6 +162,8 @@ class Move:
     attempts: int = 0
     failed_targets: frozenset[str] = frozenset()
     not_before: datetime | None = None
+    rank: int = 0
+    """Its urgency: the lower, the sooner it starts (`functions.migrate.urgency`)."""
     put_last: bool = False
     """A stalled move that was aborted: tried again when all the others are through."""
 

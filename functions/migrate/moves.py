@@ -12,6 +12,9 @@ from functions.migrate.model import ACTIVE_MOVES, UNFINISHED, Action, Move, Move
 from shared.fleet.snapshot import Fleet, Migration, Server
 from shared.store import Step
 
+ORDINARY = 3
+"""The rank of a server that came during an evacuation: as one of normal priority."""
+
 UNDER_WAY = frozenset(
     {"BUILD", "HARD_REBOOT", "MIGRATING", "PASSWORD", "REBOOT", "REBUILD", "RESIZE", "REVERT_RESIZE", "VERIFY_RESIZE"}
 )
@@ -32,6 +35,12 @@ class MoveRecord(BaseModel):
     way_out: str = ""
     """What a person can do about it, when it cannot be moved."""
     groups: list[str] = []
+    project: str = ""
+    """Id of the server's project."""
+    rank: int = 0
+    """As in `Move`."""
+    told: str = ""
+    """The target of the move whose begin its owner was told, as long as its end was not; else empty."""
     force: bool = False
     """It is asked for past Nova's scheduler, as `Verdict.force` says."""
     known: list[str] = []
@@ -127,6 +136,7 @@ class ServerMove:
             attempts=step.attempts,
             failed_targets=frozenset(record.failed_targets),
             not_before=step.not_before,
+            rank=record.rank,
             put_last=record.put_last,
         )
 
@@ -152,6 +162,8 @@ def _planned_step(line: PlannedServer, fleet: Fleet, now: datetime) -> Step:
         before=status_at_rest(server),
         seconds=line.seconds,
         memory_mb=server.memory_mb,
+        project=server.project,
+        rank=line.rank,
         way_out=line.way_out,
         groups=[group.id for group in fleet.groups_of.get(line.id, ())],
         force=line.force,
@@ -167,7 +179,9 @@ def arrival_step(server: Server) -> Step:
     move = ServerMove(
         Step(operation_id="", subject=server.id, name=server.name, action=Action.WAIT, state=MoveState.HELD)
     )
-    move.record = MoveRecord(before=status_at_rest(server), memory_mb=server.memory_mb)
+    move.record = MoveRecord(
+        before=status_at_rest(server), memory_mb=server.memory_mb, project=server.project, rank=ORDINARY
+    )
     return move.stored()
 
 

@@ -41,6 +41,8 @@ class ComputeService:
     """enabled or disabled, as the operators say."""
     disabled_reason: str | None
     forced_down: bool
+    changed: datetime | None = None
+    """When its record was written last, also by each of its reports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +256,7 @@ def _service(entry: Mapping[str, Any]) -> ComputeService:
         status=entry["status"],
         disabled_reason=entry.get("disabled_reason"),
         forced_down=bool(entry.get("forced_down")),
+        changed=moment(entry.get("updated_at")),
     )
 
 

@@ -37,10 +37,30 @@ FEATURES = (
     Feature("memory encryption (SEV)", lambda server: _wants(server, "mem_encryption")),
     Feature("vTPM", lambda server: _has_bound_tpm(server)),
     Feature("vTPM", lambda server: _has_tpm(server), live=True, evacuate=False),
-    Feature("PCI device", lambda server: bool(server.extra_specs.get("pci_passthrough:alias"))),
+    Feature("PCI device", lambda server: _has_pci(server)),
     Feature("persistent memory", lambda server: bool(server.extra_specs.get("hw:pmem"))),
     Feature("accelerator", lambda server: bool(server.extra_specs.get("accel:device_profile")), cold=False),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that a server has which does not forbid a move, but that whoever reads the plan should know."""
+
+    text: str
+    present: Callable[[Server], bool]
+
+
+NOTES = (
+    Note("pinned CPUs: Nova itself looks for free ones on the target", lambda server: _is_pinned(server)),
+    Note("huge pages: Nova itself looks for free ones on the target", lambda server: _has_huge_pages(server)),
+    Note(
+        "NUMA topology: Nova itself looks whether it fits the target",
+        lambda server: _setting(server, "numa_nodes") != "",
+    ),
+    Note("PCI device: Nova itself looks for a free one on the target", lambda server: _has_pci(server)),
+)
+"""A plan cannot see NUMA cells and PCI devices: what does not fit is refused by Nova, and tried on another target."""
 
 
 def _cannot(reason: str, way_out: str) -> Verdict:
@@ -80,6 +100,11 @@ STATES: Mapping[str, Verdict] = {
 }
 """What a status means on a living host, for those that are neither moved nor gone."""
 
+BARE_METAL = _cannot(
+    "bare metal (Ironic): the server is the machine itself, and nothing can move it",
+    "its owner builds it again on another node; the others of this nova-compute are not touched either",
+)
+
 GONE: Mapping[str, Verdict] = {
     "DELETED": _leave("deleted"),
     "SHELVED_OFFLOADED": _leave("SHELVED_OFFLOADED: it is on no host"),
@@ -96,9 +121,10 @@ def judge(server: Server, host: Host, policy: DrainPolicy) -> Verdict:
     away by itself or holds nothing here) or CANNOT, with the reason and the cheapest way out for a person.
     """
     verdict = _judge(server, host, policy)
-    if server.locked and verdict.action in MOVES:
-        return replace(verdict, reason=_join(_lock_note(server), verdict.reason))
-    return verdict
+    if verdict.action not in MOVES:
+        return verdict
+    notes = [note.text for note in NOTES if note.present(server)]
+    return replace(verdict, reason=_join(_lock_note(server) if server.locked else "", verdict.reason, *notes))
 
 
 def is_dead(host: Host) -> bool:
@@ -111,6 +137,8 @@ def _judge(server: Server, host: Host, policy: DrainPolicy) -> Verdict:
         return gone
     if server.task_state == "deleting":
         return _leave("being deleted")
+    if host.hypervisor.lower() == "ironic":
+        return BARE_METAL
     if is_dead(host):
         return _from_dead_host(server, host, policy)
     if state := STATES.get(server.status):
@@ -185,6 +213,23 @@ def _first(server: Server, forbids: Callable[[Feature], bool]) -> Feature | None
 def _wants(server: Server, name: str) -> bool:
     values = (server.extra_specs.get(f"hw:{name}"), server.image_properties.get(f"hw_{name}"))
     return any(str(value).lower() in ("true", "1", "yes", "on", "t", "y") for value in values if value is not None)
+
+
+def _setting(server: Server, name: str) -> str:
+    """What the flavor says, or else the image (Nova lets the image say only what the flavor leaves open)."""
+    return str(server.extra_specs.get(f"hw:{name}") or server.image_properties.get(f"hw_{name}") or "").lower()
+
+
+def _is_pinned(server: Server) -> bool:
+    return _setting(server, "cpu_policy") in ("dedicated", "mixed")
+
+
+def _has_huge_pages(server: Server) -> bool:
+    return _setting(server, "mem_page_size") not in ("", "small", "any")
+
+
+def _has_pci(server: Server) -> bool:
+    return bool(server.extra_specs.get("pci_passthrough:alias"))
 
 
 def _has_tpm(server: Server) -> bool:

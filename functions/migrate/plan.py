@@ -5,7 +5,8 @@ The dry run, the forecast and the run take their decisions here, so that a plan 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -15,8 +16,9 @@ from functions.migrate.forecast import DEFAULT_PACE, Pace, makespan
 from functions.migrate.model import MOVES, Action, DrainPlan, DrainPolicy, PlannedServer, Shortfall, Verdict
 from functions.migrate.obstacles import is_dead
 from functions.migrate.targets import NOWHERE, Choice, Packing
+from functions.migrate.urgency import note, ranks
 from shared.errors import Rejected
-from shared.fleet.snapshot import Fleet, Host, Migration, Server
+from shared.fleet.snapshot import NOTHING, Fleet, Host, Migration, Server
 
 ACTION_OF = {
     "live-migration": Action.LIVE_MIGRATE,
@@ -47,34 +49,109 @@ def plan_drain(
     planned: Mapping[str, str] = NOWHERE,
     pace: Pace = DEFAULT_PACE,
 ) -> DrainPlan:
-    """What a drain of `host` would do; changes nothing and reads nothing but `fleet`.
+    """What a drain of `host` would do; see `plan_drains`."""
+    return plan_drains(fleet, (host,), policy, avoid, planned=planned, pace=pace)[0]
 
-    `avoid`: hosts that other drains empty, which are no targets. `planned`: by server id, the targets of moves that
-    other drains have decided and not yet started. Raises `UnknownHost`.
+
+def plan_drains(
+    fleet: Fleet,
+    hosts: Sequence[str],
+    policy: DrainPolicy,
+    avoid: frozenset[str] = frozenset(),
+    *,
+    planned: Mapping[str, str] = NOWHERE,
+    wishes: Mapping[str, str] = NOWHERE,
+    pace: Pace = DEFAULT_PACE,
+) -> tuple[DrainPlan, ...]:
+    """What draining these hosts together would do; changes nothing and reads nothing but `fleet`.
+
+    None of them is another's target, room is given once, and server groups hold over all of them. `avoid`: further
+    hosts that are no targets, since other drains empty them. `planned`: by server id, the targets of moves that other
+    drains have decided and that are not over yet. `wishes`: those that an earlier plan of the same hosts has chosen,
+    which are kept if they still fit. Raises `UnknownHost`.
     """
-    if host not in fleet.hosts:
-        raise UnknownHost(host, fleet)
-    servers = {server.id: server for server in fleet.on(host)}
-    flights = {one.server: one for one in fleet.migrations if one.in_flight and one.server in servers}
-    adopted = {name: one for name, one in flights.items() if _takes_away(one, fleet.hosts[host])}
+    prospects = [_Prospect.of(fleet, host, policy) for host in hosts]
+    movers = [
+        fleet.servers[name]
+        for prospect in prospects
+        for name, verdict in prospect.verdicts.items()
+        if verdict.action in MOVES
+    ]
+    packing = _pack(fleet, movers, avoid=avoid.union(hosts), planned=planned, wishes=wishes, spread=policy.evacuate)
+    rescued = [server for server in movers if policy.evacuate and server.id in packing.targets]
+    order = ranks(fleet, rescued)
+    return tuple(_plan(prospect, packing, order, policy, pace) for prospect in prospects)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prospect:
+    """What is known of a host's servers before any target is looked for."""
+
+    host: str
+    servers: Mapping[str, Server]
+    adopted: Mapping[str, Migration]
+    """By server: what takes it away already."""
+    verdicts: Mapping[str, Verdict]
+    """By server, of those that are not adopted."""
+    shared: Mapping[str, tuple[str, ...]]
+    """By volume that is attached to several servers (multiattach), their names."""
+
+    @classmethod
+    def of(cls, fleet: Fleet, host: str, policy: DrainPolicy) -> _Prospect:
+        if host not in fleet.hosts:
+            raise UnknownHost(host, fleet)
+        servers = {server.id: server for server in fleet.on(host)}
+        flights = {one.server: one for one in fleet.migrations if one.in_flight and one.server in servers}
+        adopted = {name: one for name, one in flights.items() if _takes_away(one, fleet.hosts[host])}
+        verdicts = {
+            name: _verdict(fleet, server, policy, flights.get(name))
+            for name, server in servers.items()
+            if name not in adopted
+        }
+        volumes = {volume for server in servers.values() for volume in server.volumes}
+        return cls(host, servers, adopted, verdicts, _shared(fleet, volumes))
+
+
+def _plan(
+    prospect: _Prospect, packing: Packing, order: Mapping[str, int], policy: DrainPolicy, pace: Pace
+) -> DrainPlan:
+    servers, adopted = prospect.servers, prospect.adopted
+    refused = {name: choice for name, choice in packing.refused.items() if name in servers}
     verdicts = {
-        name: _verdict(fleet, server, policy, flights.get(name))
-        for name, server in servers.items()
-        if name not in adopted
+        **prospect.verdicts,
+        **{name: _no_target(choice) for name, choice in refused.items()},
+        **{name: _adopt(migration) for name, migration in adopted.items()},
     }
-    packing = _pack(fleet, host, verdicts, avoid=avoid, planned=planned)
-    verdicts |= {name: _no_target(choice) for name, choice in packing.refused.items()}
-    verdicts |= {name: _adopt(migration) for name, migration in adopted.items()}
     targets = {**packing.targets, **{name: migration.target for name, migration in adopted.items()}}
-    lines = [_line(server, verdicts[server.id], targets.get(server.id), pace) for server in servers.values()]
-    lines.sort(key=lambda line: (line.action not in MOVES, line.id not in adopted, -line.seconds, line.name, line.id))
+    lines = [
+        _line(server, _noted(verdicts[name], server, prospect), targets.get(name), pace, order.get(name, 0))
+        for name, server in servers.items()
+    ]
+    lines.sort(key=lambda line: _place(line, line.id in adopted))
     return DrainPlan(
-        host=host,
+        host=prospect.host,
         feasible=all(line.action in MOVES or line.action is Action.LEAVE for line in lines),
         servers=tuple(lines),
-        shortfall=_shortfall([server for server in servers.values() if server.id in packing.refused], packing),
+        shortfall=_shortfall([server for server in servers.values() if server.id in refused], packing),
         seconds=makespan([line.seconds for line in lines if line.action in MOVES], policy.per_source - 1),
     )
+
+
+def _noted(verdict: Verdict, server: Server, prospect: _Prospect) -> Verdict:
+    """The verdict of a move with what else whoever reads the plan should know."""
+    if verdict.action not in MOVES:
+        return verdict
+    others = sorted(
+        {name for volume in server.volumes for name in prospect.shared.get(volume, ()) if name != server.name}
+    )
+    attached = f"shares a volume with {', '.join(others[:3])}: the target must reach it too" if others else ""
+    wish = note(server) if verdict.action is Action.EVACUATE else ""
+    return replace(verdict, reason="; ".join(filter(None, (verdict.reason, attached, wish))))
+
+
+def _place(line: PlannedServer, adopted: bool) -> tuple[bool, bool, int, float, str, str]:
+    """Where a line stands in the plan."""
+    return line.action not in MOVES, not adopted, line.rank, -line.seconds, line.name, line.id
 
 
 def document(plan: DrainPlan) -> dict[str, Any]:
@@ -85,6 +162,7 @@ def document(plan: DrainPlan) -> dict[str, Any]:
         "feasible": plan.feasible,
         "servers": [
             {
+                "host": plan.host,
                 "id": server.id,
                 "name": server.name,
                 "action": server.action.value,
@@ -108,6 +186,15 @@ def _takes_away(migration: Migration, host: Host) -> bool:
     return not is_dead(host) or migration.kind == "evacuation"
 
 
+def _shared(fleet: Fleet, volumes: set[str]) -> dict[str, tuple[str, ...]]:
+    """Of these volumes those that several servers have, with the names of the servers."""
+    found: dict[str, list[str]] = {}
+    for server in fleet.servers.values() if volumes else ():
+        for volume in server.volumes & volumes:
+            found.setdefault(volume, []).append(server.name)
+    return {volume: tuple(names) for volume, names in found.items() if len(names) > 1}
+
+
 def _verdict(fleet: Fleet, server: Server, policy: DrainPolicy, flight: Migration | None) -> Verdict:
     """The server's verdict; one that has just arrived waits until its migration is through (ACTIVE comes before)."""
     if flight is None or is_dead(fleet.hosts[server.host or ""]):
@@ -117,15 +204,20 @@ def _verdict(fleet: Fleet, server: Server, policy: DrainPolicy, flight: Migratio
 
 
 def _pack(
-    fleet: Fleet, host: str, verdicts: Mapping[str, Verdict], *, avoid: frozenset[str], planned: Mapping[str, str]
+    fleet: Fleet,
+    movers: Sequence[Server],
+    *,
+    avoid: frozenset[str],
+    planned: Mapping[str, str],
+    wishes: Mapping[str, str],
+    spread: bool,
 ) -> Packing:
     """Targets for all that move and are not in flight yet."""
-    movers = [fleet.servers[name] for name, verdict in verdicts.items() if verdict.action in MOVES]
     if not movers:
         return Packing({}, {}, {})
     from functions.migrate.packing import pack  # numpy is loaded only when a target is needed
 
-    return pack(fleet, host, movers, avoid=avoid, planned=planned)
+    return pack(fleet, movers, avoid=avoid, planned=planned, wishes=wishes, spread=spread)
 
 
 def _adopt(migration: Migration) -> Verdict:
@@ -136,7 +228,7 @@ def _no_target(choice: Choice) -> Verdict:
     return Verdict(Action.CANNOT, f"no host can take it: {choice.reason}", choice.way_out)
 
 
-def _line(server: Server, verdict: Verdict, target: str | None, pace: Pace) -> PlannedServer:
+def _line(server: Server, verdict: Verdict, target: str | None, pace: Pace, rank: int) -> PlannedServer:
     return PlannedServer(
         id=server.id,
         name=server.name,
@@ -146,6 +238,7 @@ def _line(server: Server, verdict: Verdict, target: str | None, pace: Pace) -> P
         way_out=verdict.way_out,
         seconds=pace.seconds(server, verdict.action),
         force=verdict.force,
+        rank=rank,
     )
 
 
@@ -154,9 +247,12 @@ def _shortfall(servers: list[Server], packing: Packing) -> Shortfall | None:
         return None
     names = ", ".join(server.name for server in servers[:5]) + (", …" if len(servers) > 5 else "")
     subject = "1 server fits on no host" if len(servers) == 1 else f"{len(servers)} servers fit on no host"
-    missing = packing.missing
+    missing: dict[str, int] = {}
+    for server in servers:
+        for kind, amount in packing.missing.get(server.id, NOTHING).items():
+            missing[kind] = missing.get(kind, 0) + amount
     why = f"{amounts(missing)} missing on the best" if missing else packing.refused[servers[0].id].reason
-    return Shortfall(tuple(server.id for server in servers), dict(missing), f"{subject} ({names}): {why}")
+    return Shortfall(tuple(server.id for server in servers), missing, f"{subject} ({names}): {why}")
 
 
 def _examples(fleet: Fleet) -> str:

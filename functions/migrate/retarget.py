@@ -10,7 +10,7 @@ from functions.migrate.forecast import DEFAULT_PACE
 from functions.migrate.model import MOVES, Action, MoveState, Verdict
 from functions.migrate.moves import ServerMove, status_at_rest
 from functions.migrate.slice import Slice
-from functions.migrate.targets import choose
+from functions.migrate.targets import Choice, choose
 from shared.fleet.snapshot import Fleet, Server
 from shared.operations import Act
 
@@ -79,9 +79,14 @@ def _decide(slice: Slice, fleet: Fleet, move: ServerMove) -> None:
 def _choose(slice: Slice, fleet: Fleet, move: ServerMove, server: Server, verdict: Verdict) -> None:
     record = move.record
     record.waits, record.waiting_since = 0, None
-    planned = {other.server: other.step.to for other in slice.unfinished() if other.step.to and other is not move}
+    own = {other.server: other.step.to for other in slice.unfinished() if other.step.to and other is not move}
+    planned = {**slice.promised, **own}
     failed = frozenset(record.failed_targets)
-    choice = choose(fleet, server, avoid=slice.avoided, failed=failed, planned=planned)
+    choice = Choice(None)
+    if verdict.action is Action.EVACUATE and (only := _only_target(slice, move)):
+        choice = choose(fleet, server, avoid=slice.avoided, failed=failed | only, planned=planned)
+    if choice.host is None:
+        choice = choose(fleet, server, avoid=slice.avoided, failed=failed, planned=planned)
     if choice.host is None and failed:
         # Better the same target again than none: what failed there may have passed.
         choice = choose(fleet, server, avoid=slice.avoided, planned=planned)
@@ -95,6 +100,12 @@ def _choose(slice: Slice, fleet: Fleet, move: ServerMove, server: Server, verdic
     record.groups = [group.id for group in fleet.groups_of.get(server.id, ())]
     slice.remember_groups(fleet.groups_of.get(server.id, ()))
     slice.later(move.put(action=verdict.action, to=choice.host, not_before=None))
+
+
+def _only_target(slice: Slice, move: ServerMove) -> frozenset[str]:
+    """The host that all the other servers were or will be evacuated to, if they share one: not this one too."""
+    targets = {other.step.to for other in slice.moves.values() if other is not move and other.step.to}
+    return frozenset(filter(None, targets)) if len(targets) == 1 else frozenset()
 
 
 def _no_target(slice: Slice, move: ServerMove, reason: str, way_out: str) -> None:

@@ -13,9 +13,16 @@ MAX_REASON = 255
 """Characters that Nova keeps of a reason."""
 
 
-def our_reason(operation_id: str, reason: str) -> str:
+FENCED = "(fenced)"
+"""What says in such a reason that the drain has forced the service down as well."""
+
+FORCED = "forced_down_by_us"
+"""Where the memo of a drain keeps that."""
+
+
+def our_reason(operation_id: str, reason: str, fenced: bool = False) -> str:
     """The reason that a drain disables a service with: who it was can be told from it, by machines and by people."""
-    return f"{MARK}{operation_id[:8]}: {reason}"[:MAX_REASON]
+    return f"{MARK}{operation_id[:8]}{f' {FENCED}' if fenced else ''}: {reason}"[:MAX_REASON]
 
 
 def is_ours(service: ComputeService) -> bool:
@@ -23,10 +30,19 @@ def is_ours(service: ComputeService) -> bool:
     return service.status == "disabled" and (service.disabled_reason or "").startswith(MARK)
 
 
-def take(work: Work, nova: Nova, service: ComputeService) -> None:
-    """Disable the host's service, unless it is disabled already: somebody else's reason is not overwritten."""
-    reason = our_reason(work.operation.id, work.operation.reason)
-    if service.status == "disabled":
+def is_fenced(service: ComputeService) -> bool:
+    """Whether a drain has forced it down, as the reason says that it is disabled for."""
+    return is_ours(service) and FENCED in (service.disabled_reason or "").partition(":")[0]
+
+
+def take(work: Work, nova: Nova, service: ComputeService, fenced: bool = False) -> None:
+    """Disable the host's service, unless it is disabled already: somebody else's reason is not overwritten.
+
+    Args:
+        fenced: this drain has forced it down; a drain's own reason is brought up to date with that.
+    """
+    reason = our_reason(work.operation.id, work.operation.reason, fenced)
+    if service.status == "disabled" and (not fenced or not is_ours(service) or is_fenced(service)):
         work.memo["disabled_by_us"] = is_ours(service)
         work.save(acts=[Act("found service disabled", service.host, _facts(service), _facts(service))])
         return
@@ -56,8 +72,8 @@ def give_back(work: Work, nova: Nova) -> str:
         )
     if service.forced_down:
         raise Permanent(
-            f"{host} is forced down: it was evacuated. Start its nova-compute, wait until it has cleaned up, then: "
-            f"openstack compute service set --up {host} nova-compute, and undrain again"
+            f"{host} is forced down: it was evacuated. Start its nova-compute, then: drover undrain {host}, which "
+            "waits until it has cleaned up"
         )
     work.save(acts=[Act("enable service", host, _facts(service), {"status": "enabled"})])
     nova.enable(service)
@@ -66,6 +82,7 @@ def give_back(work: Work, nova: Nova) -> str:
 
 def force_down(work: Work, nova: Nova, service: ComputeService, statement: str) -> None:
     """State to Nova that the host is dead, on somebody's word, which goes on record."""
+    work.memo[FORCED] = True
     after = {"forced_down": True, "fenced": statement}
     work.save(acts=[Act("force service down", service.host, {"forced_down": service.forced_down}, after)])
     nova.force_down(service, True)

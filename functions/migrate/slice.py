@@ -10,13 +10,14 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from functions.migrate.events import DrainRequested
-from functions.migrate.model import ACTIVE_MOVES, DrainPolicy, MoveState
+from functions.migrate.model import ACTIVE_MOVES, UNFINISHED, DrainPolicy, MoveState
 from functions.migrate.moves import ServerMove, in_flight
+from functions.migrate.news import news_of
 from functions.migrate.nova import Nova
 from shared.clouds import Cloud
 from shared.fleet.reader import read_fleet, read_migrations
 from shared.fleet.snapshot import Fleet, Group, Host, Migration
-from shared.operations import Act, Work
+from shared.operations import Act, News, Work
 from shared.store import OperationState, Step
 
 LOOK_BACK = timedelta(hours=1)
@@ -37,10 +38,10 @@ SLICE_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A fleet with the host that it was read around and the time, in seconds of a monotonic clock."""
+    """A fleet with the hosts that it was read around and the time, in seconds of a monotonic clock."""
 
     fleet: Fleet
-    host: str
+    hosts: tuple[str, ...]
     at: float
 
 
@@ -64,11 +65,11 @@ class Link:
     _seen: _Seen | None = None
     _poll: _Poll | None = None
 
-    def read_fleet(self, host: str, now: float, max_age: float) -> Fleet:
-        """The fleet around a host, at most `max_age` seconds old."""
+    def read_fleet(self, hosts: tuple[str, ...], now: float, max_age: float) -> Fleet:
+        """The fleet around one host or several, at most `max_age` seconds old."""
         seen = self._seen
-        if seen is None or seen.host != host or now - seen.at > max_age:
-            self._seen = seen = _Seen(read_fleet(self.cloud, around=host), host, now)
+        if seen is None or seen.hosts != hosts or now - seen.at > max_age:
+            self._seen = seen = _Seen(read_fleet(self.cloud, around=hosts), hosts, now)
         return seen.fleet
 
     def seen_just_now(self, host: str, now: float) -> Host | None:
@@ -103,12 +104,15 @@ class Slice:
         self.now = work.clock.now()
         self.host = work.operation.target
         self.request = DrainRequested.model_validate(work.operation.parameters)
+        self.hosts = tuple(sorted(self.request.hosts or [self.host]))
+        """All that the request drains: this one and its companions."""
         self.policy: DrainPolicy = self.request.policy()
         if work.memo.get("deadline_lifted"):
             self.lift_deadline()
         self.moves = {subject: ServerMove(step) for subject, step in work.steps.items()}
         self._unsaved: dict[str, ServerMove] = {}
         self._unsaved_acts: list[Act] = []
+        self._unsaved_news: list[News] = []
         self._begun = work.clock.monotonic()
         self._asked = link.cloud.requests.copy()
         self._written = Counter(work.memo.get("requests", {}))
@@ -150,12 +154,17 @@ class Slice:
 
     @cached_property
     def avoided(self) -> frozenset[str]:
-        """Hosts that other drains of this cloud empty right now."""
-        return frozenset(self.work.other_targets())
+        """Hosts that other drains of this cloud empty right now, and the companions whatever they do."""
+        return frozenset(self.work.other_targets()).union(self.hosts) - {self.host}
+
+    @cached_property
+    def promised(self) -> Mapping[str, str]:
+        """By server id, the targets of the moves that other drains have decided and that are not over."""
+        return {step.subject: step.to for step in self.work.other_steps(UNFINISHED) if step.to}
 
     def fleet(self, max_age: float = FLEET_SECONDS) -> Fleet:
-        """The fleet around the host, at most `max_age` seconds old."""
-        return self.link.read_fleet(self.host, self.work.clock.monotonic(), max_age)
+        """The fleet around the host and its companions, at most `max_age` seconds old."""
+        return self.link.read_fleet(self.hosts, self.work.clock.monotonic(), max_age)
 
     # -- the moves --------------------------------------------------------------------------------------------
 
@@ -193,6 +202,8 @@ class Slice:
 
         An intent is never left for later: it is saved before the cloud is asked.
         """
+        for move in moves:
+            self._unsaved_news += news_of(self.work.operation, move)
         self._unsaved |= {move.server: move for move in moves}
         self._unsaved_acts += acts
 
@@ -201,9 +212,9 @@ class Slice:
         self.count()
         self.later(*moves, acts=acts)
         steps = [move.stored() for move in self._unsaved.values()]
-        self.work.save(*steps, acts=self._unsaved_acts, facts=facts)
+        self.work.save(*steps, acts=self._unsaved_acts, facts=facts, news=self._unsaved_news)
         self._written = Counter(self.work.memo["requests"])
-        self._unsaved, self._unsaved_acts = {}, []
+        self._unsaved, self._unsaved_acts, self._unsaved_news = {}, [], []
 
     def add(self, steps: Sequence[Step], *acts: Act) -> None:
         """Append servers, and write the memo."""

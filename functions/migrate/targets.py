@@ -38,8 +38,8 @@ class Packing:
     """By server id."""
     refused: Mapping[str, Choice]
     """By server id."""
-    missing: Mapping[str, int]
-    """By resource class: what the best hosts lack for all the refused together."""
+    missing: Mapping[str, Resources]
+    """By id of the refused, then by resource class: what the best host lacks for it, with the others on top."""
 
 
 def choose(
@@ -60,5 +60,5 @@ def choose(
     from functions.migrate.candidates import Candidates  # numpy is loaded only when a target is needed
 
     others = {member: host for member, host in planned.items() if member != server.id}
-    candidates = Candidates(fleet, server.host, (server,), avoid=avoid, planned=others)
+    candidates = Candidates(fleet, (server,), avoid=avoid, planned=others)
     return candidates.choose(server, failed=failed)

@@ -1,6 +1,7 @@
 """Events: the plain `Event`, the models of their data, and the types that every function shares."""
 
 from shared.events.common import (
+    OperationAccepted,
     OperationAnswered,
     OperationCancelRequested,
     OperationFact,
@@ -17,6 +18,7 @@ __all__ = [
     "Catalogue",
     "Event",
     "EventData",
+    "OperationAccepted",
     "OperationAnswered",
     "OperationCancelRequested",
     "OperationFact",

@@ -84,6 +84,15 @@ class OperationFact(EventData):
     )
 
 
+class OperationAccepted(OperationFact):
+    """A request was stored. The base of each function's own."""
+
+    together: dict[str, str] = Field(
+        default_factory=dict,
+        description="In the answer to a request for several operations: the id of each, by its target.",
+    )
+
+
 class OperationsDue(EventData):
     """Operations of a kind are due, says the keeper: wake up. The base of each function's own."""
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from math import ceil
 from typing import Any
 
-from shared.fleet.snapshot import Group, Host, Migration, Requirements, Resources, Server
+from shared.fleet.snapshot import NO_METADATA, Group, Host, Migration, Requirements, Resources, Server
 
 Json = Mapping[str, Any]
 Specs = tuple[tuple[str, str], ...]
@@ -49,9 +49,24 @@ def server(entry: Json, requires: Requirements | None = None) -> Server:
         extra_specs=specs,
         image_properties=properties,
         volume_backed=volume_backed,
+        volumes=_volumes(entry),
+        metadata=_metadata(entry),
         created=moment(entry.get("created")),
         fault=(entry.get("fault") or {}).get("message"),
     )
+
+
+def _volumes(entry: Json) -> frozenset[str]:
+    attached = entry.get("os-extended-volumes:volumes_attached")
+    return frozenset(volume["id"] for volume in attached) if attached else _NO_VOLUMES
+
+
+def _metadata(entry: Json) -> Mapping[str, str]:
+    found = entry.get("metadata") or NO_METADATA
+    return {key: value for key, value in found.items() if key.startswith("drover:")} or NO_METADATA
+
+
+_NO_VOLUMES: frozenset[str] = frozenset()
 
 
 def requirements(entry: Json, shunned_hosts: frozenset[str] = frozenset()) -> Requirements:
@@ -169,7 +184,7 @@ def migration(entry: Json) -> Migration:
     )
 
 
-def host(service: Json, aggregates: frozenset[str], room: Room | None, registered: bool) -> Host:
+def host(service: Json, aggregates: frozenset[str], room: Room | None, registered: bool, hypervisor: str = "") -> Host:
     """A compute service of os-services with what Placement says of its hypervisor.
 
     Args:
@@ -177,6 +192,7 @@ def host(service: Json, aggregates: frozenset[str], room: Room | None, registere
         aggregates: names of those that the host is in.
         room: None when Placement shows no free memory there: nothing fits.
         registered: whether the service has a hypervisor at all.
+        hypervisor: its type, as Nova calls it.
     """
     state, status = service.get("state", "down"), service.get("status", "UNKNOWN")
     forced_down = bool(service.get("forced_down"))
@@ -194,6 +210,7 @@ def host(service: Json, aggregates: frozenset[str], room: Room | None, registere
         status=status,
         disabled_reason=service.get("disabled_reason"),
         forced_down=forced_down,
+        hypervisor=hypervisor,
     )
 
 

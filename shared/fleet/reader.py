@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -23,17 +23,17 @@ NEGLECTED = timedelta(days=2)
 Json = Mapping[str, Any]
 
 
-def read_fleet(cloud: Cloud, around: str | None = None) -> Fleet:
+def read_fleet(cloud: Cloud, around: str | Collection[str] | None = None) -> Fleet:
     """Read hosts, servers, groups and the migrations in flight.
 
     Nova gets 7 requests (its version, services, hypervisors, servers, groups, aggregates, migrations) and one more
     for each further 1000 entries of a list; Placement gets one. With `around`, in a cloud of over 1000 servers, only
-    that host's servers are read, and those of the projects whose server groups reach it: what the others use is known
-    to Placement.
+    these hosts' servers are read (a request for each), and those of the projects whose server groups reach them, unless
+    that takes more requests than all: what the others use is known to Placement.
 
     Args:
         cloud: an admin's connection.
-        around: the host to be drained.
+        around: the host to be drained, or several.
 
     Raises:
         Refused, Retry: as `shared.clouds.api.Api`.
@@ -42,7 +42,8 @@ def read_fleet(cloud: Cloud, around: str | None = None) -> Fleet:
     services = _services(cloud)
     aggregates = cloud.compute.get("/os-aggregates")["aggregates"]
     groups = _groups(cloud)
-    entries = _server_entries(cloud, around, hypervisors, groups)
+    hosts = [around] if isinstance(around, str) else around
+    entries = _server_entries(cloud, hosts, hypervisors, groups)
     migrations = _in_flight(cloud, services)
     fences = parse.Fences(aggregates, (service["host"] for service in services))
     return Fleet(
@@ -109,16 +110,16 @@ def _groups(cloud: Cloud) -> dict[str, Group]:
 
 
 def _server_entries(
-    cloud: Cloud, around: str | None, hypervisors: Iterable[Json], groups: Mapping[str, Group]
+    cloud: Cloud, around: Collection[str] | None, hypervisors: Iterable[Json], groups: Mapping[str, Group]
 ) -> list[Json]:
     whole = ceil(sum(entry.get("running_vms") or 0 for entry in hypervisors) / PAGE)
-    if around is None or whole <= 1:
+    if around is None or whole <= len(around):
         return _entries(cloud, {})
-    here = _entries(cloud, {"host": around})
+    here = [entry for host in around for entry in _entries(cloud, {"host": host})]
     ids = {entry["id"] for entry in here}
     partners = {member for group in groups.values() if not ids.isdisjoint(group.members) for member in group.members}
     projects = {entry["tenant_id"] for entry in here if entry["id"] in partners} if partners - ids else set()
-    if len(projects) > whole:
+    if len(projects) + len(around) - 1 > whole:
         return _entries(cloud, {})
     found = {entry["id"]: entry for entry in here}
     for project in sorted(projects):
@@ -150,18 +151,22 @@ def _in_flight(cloud: Cloud, services: Iterable[Json]) -> tuple[Migration, ...]:
 def _hosts(
     cloud: Cloud, services: Iterable[Json], hypervisors: Iterable[Json], fences: parse.Fences
 ) -> dict[str, Host]:
-    nodes: dict[str, str] = {}
+    nodes: dict[str, Json] = {}
     for entry in hypervisors:
-        nodes.setdefault(entry["service"]["host"], entry["id"])
+        nodes.setdefault(entry["service"]["host"], entry)
     answer = cloud.placement.get("/allocation_candidates", params={"resources": "MEMORY_MB:1"})
     rooms = parse.rooms(answer["provider_summaries"])
     names = fences.names()
     return {
         name: parse.host(
-            service, names.get(name, frozenset()), rooms.get(nodes.get(name, "")), registered=name in nodes
+            service,
+            names.get(name, frozenset()),
+            rooms.get(node.get("id", "")),
+            registered=bool(node),
+            hypervisor=node.get("hypervisor_type") or "",
         )
         for service in services
-        for name in (service["host"],)
+        for name, node in ((service["host"], nodes.get(service["host"], {})),)
     }
 
 

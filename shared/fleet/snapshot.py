@@ -15,6 +15,9 @@ Resources = Mapping[str, int]
 
 NOTHING: Resources = {}
 
+NO_METADATA: Mapping[str, str] = {}
+"""Shared by all servers that have none: there may be hundreds of thousands."""
+
 IN_FLIGHT = frozenset(
     {
         "accepted", "queued", "preparing", "running", "post-migrating",  # live migration
@@ -62,6 +65,10 @@ class Server:
     image_properties: Mapping[str, str] = field(default_factory=dict)
     """Only from microversion 2.98 on; empty on older clouds."""
     volume_backed: bool = False
+    volumes: frozenset[str] = frozenset()
+    """Ids of the volumes that are attached to it."""
+    metadata: Mapping[str, str] = field(default_factory=lambda: NO_METADATA)
+    """What its owner tells Drover: of its metadata the keys that begin with `drover:`."""
     created: datetime | None = None
     fault: str | None = None
 
@@ -91,6 +98,8 @@ class Host:
     status: str = "enabled"
     disabled_reason: str | None = None
     forced_down: bool = False
+    hypervisor: str = ""
+    """Nova's hypervisor_type: QEMU, ironic, …; empty when the host has no hypervisor."""
 
     def free(self) -> dict[str, int]:
         """What can still be allocated here, by resource class; never below 0."""

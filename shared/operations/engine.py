@@ -18,7 +18,7 @@ from shared.errors import Permanent, Retry
 from shared.events import Catalogue, Event, Tick
 from shared.letters import Letterbox
 from shared.operations import lease, outbox, wake
-from shared.operations.facts import HOP, TRACE, FactMaker, fact_maker, fact_type, hop_of
+from shared.operations.facts import HOP, TRACE, FactMaker, fact_type, hop_of
 from shared.operations.kind import Housekeeping, Kind
 from shared.operations.lease import LeaseLost
 from shared.operations.limits import Limits
@@ -79,7 +79,8 @@ class Engine:
         self._source = source
         self._new_id = new_id
         self._facts: dict[str, FactMaker] = {
-            kind.name: fact_maker(kind, source, self.clock, new_id, self._tracing) for kind in kinds
+            kind.name: FactMaker(kind, source, self.clock, new_id, self._tracing, tells=sink is not None)
+            for kind in kinds
         }
         self._continuations = {fact_type(kind, word) for kind in self.kinds for word in CONTINUATIONS}
         self._receiver = Receiver(database, kinds, self._facts, source, self.clock, new_id)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from shared.clock import Clock
-from shared.events import Event, OperationFact
+from shared.events import Event, EventData, OperationFact
 from shared.store import Operation, Step
 
 if TYPE_CHECKING:
     from shared.operations.kind import Kind
     from shared.telemetry.traces import Tracing
-
-FactMaker = Callable[[str, Operation, Sequence[Step]], Event]
-"""Makes the fact `io.drover.<kind>.<word>` about an operation."""
 
 TRACE = "traceparent"
 """Extension attribute: the trace that an event belongs to (CloudEvents, Distributed Tracing extension)."""
@@ -38,12 +36,29 @@ def hop_of(event: Event) -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
 
 
-def fact_maker(
-    kind: Kind, source: str, clock: Clock, new_id: Callable[[], str], tracing: Tracing | None = None
-) -> FactMaker:
-    """How this kind's facts are made. They belong to the trace of the slice that makes them, also when sent later."""
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a kind has to tell about the things that its operation works on, besides the facts about itself."""
 
-    def make(word: str, operation: Operation, steps: Sequence[Step]) -> Event:
+    data: EventData
+    """Its class says the event's type."""
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class FactMaker:
+    """Makes the facts of one kind. They belong to the trace of the slice that makes them, also when sent later."""
+
+    kind: Kind
+    source: str
+    clock: Clock
+    new_id: Callable[[], str]
+    tracing: Tracing | None = None
+    tells: bool = True
+    """Whether news is sent. Replies carry one event each, and would be held up for hours by one for each server."""
+
+    def __call__(self, word: str, operation: Operation, steps: Sequence[Step]) -> Event:
+        """The fact `io.drover.<kind>.<word>` about an operation."""
         data = OperationFact(
             operation=operation.id,
             kind=operation.kind,
@@ -53,19 +68,24 @@ def fact_maker(
             reason=operation.reason,
             requester=operation.requester,
             note=operation.note,
-            summary=_summary(kind, operation, steps),
+            summary=_summary(self.kind, operation, steps),
         )
-        return Event(
-            id=new_id(),
-            source=source,
-            type=fact_type(kind.name, word),
-            subject=operation.target,
-            time=clock.now(),
-            data=data.model_dump(mode="json"),
-            extensions={TRACE: tracing.current} if tracing and tracing.current else {},
-        )
+        return self._event(fact_type(self.kind.name, word), operation.target, data)
 
-    return make
+    def news(self, news: News) -> Event:
+        """The event that tells the news."""
+        return self._event(news.data.event_type, news.subject, news.data)
+
+    def _event(self, type: str, subject: str, data: EventData) -> Event:
+        return Event(
+            id=self.new_id(),
+            source=self.source,
+            type=type,
+            subject=subject,
+            time=self.clock.now(),
+            data=data.model_dump(mode="json"),
+            extensions={TRACE: self.tracing.current} if self.tracing and self.tracing.current else {},
+        )
 
 
 def _summary(kind: Kind, operation: Operation, steps: Sequence[Step]) -> dict[str, Any]:

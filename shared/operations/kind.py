@@ -23,6 +23,8 @@ class Prepared:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     answer: EventData | None = None
     """Set for a request that only asks (a dry run): nothing but this answer is stored."""
+    together: Sequence[Prepared] = ()
+    """Operations of the same kind that the request asks for besides: all of them are stored, or none."""
 
 
 class Kind(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy.exc import DataError, IntegrityError
-from sqlmodel import select
+from sqlmodel import Session, select
 
 from shared.clock import Clock
 from shared.errors import Permanent, Rejected
@@ -118,22 +118,35 @@ class Receiver:
         return reply
 
     def _open(self, event: Event, kind: Kind, prepared: Prepared, as_reply: bool) -> Event:
-        """Store a new operation; a second request for the same target is answered with the one that lives."""
+        """Store a new operation; a second request for the same target is answered with the one that lives.
+
+        Several are stored in the order of their targets, so that two requests never wait for each other. The answer
+        is the first one's fact and names all of them; the facts of the others wait in the outbox.
+        """
         now = self._clock.now()
-        key = f"{kind.name} {prepared.cloud} {prepared.target}"
         with self._database.transaction() as session:
-            operation = session.exec(select(Operation).where(Operation.active_key == key)).first()
-            if operation is None:
-                operation = self._new_operation(kind, prepared, key)
-                session.add(operation)
-                session.flush()
-                act = Act(f"accept {kind.name}", prepared.target, after=dict(prepared.parameters))
-                audit.note(session, operation, act, now, event=" ".join(inbox.key(event)))
-            reply = self._facts[kind.name]("accepted", operation, [])
-            if not as_reply:
-                outbox.put(session, reply, now, operation.id)
-            inbox.record(session, event, now, reply, operation_id=operation.id)
+            several = sorted((prepared, *prepared.together), key=lambda each: each.target)
+            opened = {each.target: self._living(session, event, kind, each) for each in several}
+            facts = {target: self._facts[kind.name]("accepted", each, []) for target, each in opened.items()}
+            reply = facts.pop(prepared.target)
+            if facts:
+                reply = replace(reply, data={**reply.data, "together": {name: one.id for name, one in opened.items()}})
+            for fact in facts.values() if as_reply else (reply, *facts.values()):
+                outbox.put(session, fact, now, fact.data["operation"])
+            inbox.record(session, event, now, reply, operation_id=opened[prepared.target].id)
             return reply
+
+    def _living(self, session: Session, event: Event, kind: Kind, prepared: Prepared) -> Operation:
+        """The operation that lives on this target, or a new one."""
+        key = f"{kind.name} {prepared.cloud} {prepared.target}"
+        operation = session.exec(select(Operation).where(Operation.active_key == key)).first()
+        if operation is None:
+            operation = self._new_operation(kind, prepared, key)
+            session.add(operation)
+            session.flush()
+            act = Act(f"accept {kind.name}", prepared.target, after=dict(prepared.parameters))
+            audit.note(session, operation, act, self._clock.now(), event=" ".join(inbox.key(event)))
+        return operation
 
     def _new_operation(self, kind: Kind, prepared: Prepared, key: str) -> Operation:
         now = self._clock.now()

@@ -13,7 +13,7 @@ from shared.clock import Clock
 from shared.events import Event
 from shared.operations import audit, lease, outbox
 from shared.operations.audit import Act
-from shared.operations.facts import FactMaker
+from shared.operations.facts import FactMaker, News
 from shared.operations.lease import LeaseLost
 from shared.store import ENDED, Database, Intent, Operation, OperationState, Step
 
@@ -60,6 +60,11 @@ class Work:
         """What the kind remembers from slice to slice; written with the next `save`, or at the slice's good end."""
         return self.operation.memo
 
+    def others(self) -> list[Operation]:
+        """The other living operations of this kind on this cloud."""
+        with self._database.reading() as session:
+            return list(session.exec(self._others(select(Operation))))
+
     def other_targets(self) -> list[str]:
         """Targets of the other living operations of this kind on this cloud."""
         with self._database.reading() as session:
@@ -105,6 +110,7 @@ class Work:
         *steps: Step,
         acts: Iterable[Act] = (),
         facts: Iterable[str] = (),
+        news: Iterable[News] = (),
         also: Callable[[Session], None] | None = None,
     ) -> None:
         """Write the memo, the note, the state and these steps, with acts for the audit trail and facts to be sent.
@@ -112,6 +118,7 @@ class Work:
         All in one transaction that also renews the lease and brings in what people have asked for meanwhile.
 
         Args:
+            news: what else is to be told; sent before the facts, if anybody can be told.
             also: reads and writes what else belongs into this transaction. It comes first, so that the memo can tell
                 what it did; if the lease is lost, its writes are taken back with all others.
 
@@ -131,6 +138,8 @@ class Work:
                 audit.note(session, self.operation, act, now)
             for step in steps:
                 self.steps[step.subject] = step
+            for each in news if self._facts.tells else ():
+                outbox.put(session, self._facts.news(each), now, self.operation.id)
             for word in facts:
                 self._put_fact(session, word, now)
             self._take_requests(session)

@@ -76,7 +76,7 @@ class Drains:
     def ask(self, host: str = "cmp01", kind: str = "drain", **options: Any) -> Event:
         """Ask for a drain; gives the reply."""
         options = {"reason": "a fan is broken", "requester": "nina", "cloud": "lab"} | options
-        return self.send(f"{kind}.requested", host=host, **options)
+        return self.send(f"{kind}.requested", **({"host": host} if host else {}), **options)
 
     def begin(self, host: str = "cmp01", kind: str = "drain", **options: Any) -> str:
         """Ask for a drain that is accepted; gives the operation's id."""
@@ -119,6 +119,16 @@ class Drains:
         while not condition():
             assert self.clock.monotonic() < end, "it did not come about"
             self.work(1)
+
+    def run_all(self) -> None:
+        """Work until all operations have ended, halted or are paused."""
+        for operation in self.operations():
+            self.run(operation)
+
+    def operations(self) -> list[str]:
+        """Ids of all operations."""
+        with self.database.reading() as session:
+            return list(session.exec(select(Operation.id)))
 
     def drain(self, host: str = "cmp01", **options: Any) -> dict[str, Any]:
         """A whole drain; gives its document."""
@@ -197,6 +207,13 @@ class Drains:
         with self.database.reading() as session:
             rows = session.exec(select(OutboxEvent).order_by(OutboxEvent.__table__.c.serial)).all()  # type: ignore[attr-defined]
         return [row.event["type"].rpartition(".")[2] for row in rows if row.operation_id == operation]
+
+    def news(self, operation: str | None = None) -> list[dict[str, Any]]:
+        """The events about servers that were sent, in order."""
+        with self.database.reading() as session:
+            rows = session.exec(select(OutboxEvent).order_by(OutboxEvent.__table__.c.serial)).all()  # type: ignore[attr-defined]
+        events = [row.event for row in rows if operation in (None, row.operation_id)]
+        return [event for event in events if event["type"].startswith("io.drover.server.")]
 
     def left(self, document: dict[str, Any]) -> dict[str, str]:
         """What a summary says stayed behind: the reason by name."""

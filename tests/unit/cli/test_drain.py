@@ -184,7 +184,8 @@ def test_options_reach_the_request(run: Run, kind: Emptying) -> None:
     )  # fmt: skip
     request: EventData = kind.prepared[0]
     assert request.model_dump(mode="json", exclude={"requester"}) == {
-        "cloud": "lab", "host": "cmp01", "reason": "new memory", "dry_run": False, "allow_downtime": True,
+        "cloud": "lab", "host": "cmp01", "hosts": [], "aggregate": None, "reason": "new memory",
+        "dry_run": False, "allow_downtime": True,
         "evacuate": True, "fenced": "Ann, PDU off", "concurrency": 3, "inbound": 4, "cloud_limit": 5,
         "max_attempts": 6, "error_budget": 7, "on_stall": "force-complete", "deadline": "2026-01-01T02:00:00Z",
     }  # fmt: skip

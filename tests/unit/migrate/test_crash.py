@@ -40,6 +40,8 @@ class Scene:
     """Whether the servers leave the host."""
     verbs: dict[str, int] = field(default_factory=dict)
     """How often other things may be done."""
+    sources: tuple[str, ...] = ("cmp01",)
+    """The hosts that are drained."""
 
 
 def _three(drains: Drains) -> None:
@@ -85,6 +87,23 @@ def _begin_stalled(drains: Drains) -> str:
     return drains.begin()
 
 
+def _begin_two_hosts(drains: Drains) -> str:
+    drains.fake.add_host("cmp04")
+    for host in ("cmp01", "cmp02"):
+        drains.fake.add_server(host, name=f"on-{host}")
+    return drains.begin("", hosts=["cmp01", "cmp02"])
+
+
+def _begin_homecoming(drains: Drains) -> str:
+    drains.run(_begin_evacuation(drains))
+    return drains.begin(kind="undrain")
+
+
+def _revive(drains: Drains, operation: str) -> None:
+    drains.work(20, operation)
+    drains.fake.revive_host("cmp01")
+
+
 def _nothing(drains: Drains, operation: str) -> None:
     """Nobody interferes."""
 
@@ -101,6 +120,13 @@ SCENES = {
         _begin_evacuation, _nothing, "succeeded", {"running": 1, "stopped": 1}, verbs={"force-down": 1, "disable": 1}
     ),
     "undrain": Scene(_begin_undrain, _nothing, "succeeded", {}, verbs={"disable": 1, "enable": 1}),
+    "two hosts": Scene(
+        _begin_two_hosts, _nothing, "succeeded", {"on-cmp01": 1, "on-cmp02": 1}, verbs={"disable": 2},
+        sources=("cmp01", "cmp02"),
+    ),
+    "homecoming": Scene(
+        _begin_homecoming, _revive, "succeeded", {"running": 1, "stopped": 1}, verbs={"force-down": 2, "enable": 1}
+    ),
     "stall": Scene(_begin_stalled, _nothing, "succeeded", {"busy": 2}, verbs={"disable": 1, "abort": 1}),
 }  # fmt: skip
 
@@ -132,7 +158,7 @@ def _check(drains: Drains, scene: Scene, operation: str) -> None:
     for server in servers.values():
         assert server.task_state is None
         assert server.status == ("SHUTOFF" if server.name == "stopped" else "ACTIVE")
-        assert (server.host != "cmp01") == scene.away
+        assert (server.host not in scene.sources) == scene.away
     ended_well = Counter(
         row.server for row in drains.fake.migrations if row.status in ("completed", "confirmed", "done")
     )
@@ -140,19 +166,39 @@ def _check(drains: Drains, scene: Scene, operation: str) -> None:
     verbs = Counter(act.verb for act in drains.acts())
     assert {verb: verbs[verb] for verb in scene.verbs} == scene.verbs
     _check_records(drains)
+    _check_news(drains, scene)
+
+
+def _check_news(drains: Drains, scene: Scene) -> None:
+    """Owners are told of every move that was asked for, and of each begin one end; nothing else."""
+    asked = Counter(act.server for act in drains.acts() if act.verb in MOVES)
+    told: dict[str, list[str]] = {}
+    for event in drains.news():
+        told.setdefault(event["data"]["server"], []).append(event["type"].rpartition(".")[2])
+    for server, words in told.items():
+        assert words == ["migrating", "migrated"] * (len(words) // 2), words
+        assert len(words) // 2 >= asked[server]
+    assert asked.keys() <= told.keys()
+    arrived = [event["data"]["server"] for event in drains.news() if event["data"].get("result") == "moved"]
+    assert Counter(arrived) == Counter(told.keys() if scene.away else [])
 
 
 def _check_records(drains: Drains) -> None:
     """Nothing was ever done to the cloud without its line in the store, written before."""
     words = {
-        "disable": "disable service", "enable": "enable service", "force-down": "force service down",
+        "disable": "disable service", "enable": "enable service",
         "confirm": "confirm cold migration", "abort": "abort migration",
     }  # fmt: skip
     written = [(entry.act, entry.subject, entry.at) for entry in drains.audit()]
     for act in drains.acts():
         subject = act.server or act.target
-        word = words.get(act.verb, act.verb)
-        assert any(entry[:2] == (word, subject) and entry[2] <= act.time for entry in written), (act, written)
+        wanted = (
+            ("force service down", "lift forced down") if act.verb == "force-down" else (words.get(act.verb, act.verb),)
+        )
+        assert any(entry[0] in wanted and entry[1] == subject and entry[2] <= act.time for entry in written), (
+            act,
+            written,
+        )
 
 
 def _chosen(points: Points) -> range:
@@ -170,14 +216,14 @@ def _scene_with_death(drains: Drains, scene: Scene, at: int) -> tuple[str, Point
     points = Points(drains, at, _die)
     try:
         scene.drive(drains, operation)
-        drains.run(operation)
+        drains.run_all()
     except Died:
         _check_records(drains)
         drains.clock.advance(LEASE + 1)
         heir = drains.worker()
         drains.engine = heir
         scene.drive(drains, operation)
-        drains.run(operation)
+        drains.run_all()
     finally:
         points.stop()
     return operation, points

@@ -102,7 +102,8 @@ def test_a_resume_goes_on_with_a_fresh_budget(make: Make) -> None:
     document = drains.run(operation)
     assert (document["state"], document["summary"]["moved"], document["note"]) == ("succeeded", 4, "")
     assert drains.step(operation, bad)["attempts"] == 1
-    assert drains.facts(operation) == ["accepted", "started", "halted", "resumed", "completed"]
+    facts = [word for word in drains.facts(operation) if word not in ("migrating", "migrated")]
+    assert facts == ["accepted", "started", "halted", "resumed", "completed"]
 
 
 def test_nothing_starts_after_the_deadline(drains: Drains) -> None:

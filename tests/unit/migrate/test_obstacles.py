@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -140,13 +141,50 @@ def test_accelerator_moves_neither_way(status: str) -> None:
     [
         {"extra_specs": {"hw:tpm_version": "2.0", "hw:tpm_secret_security": "host"}},
         {"extra_specs": {"hw:mem_encryption": "false"}, "image_properties": {"hw_mem_encryption": "no"}},
-        {"extra_specs": {"hw:cpu_policy": "dedicated"}},
+        {"extra_specs": {"hw:cpu_policy": "shared", "hw:mem_page_size": "any"}},
     ],
 )
 def test_features_that_travel(features: dict[str, Any]) -> None:
-    """A vTPM whose secret the hosts hold, switched-off encryption and pinned CPUs migrate live without a word."""
+    """A vTPM whose secret the hosts hold, switched-off encryption and plain pages migrate live without a word."""
     verdict = judge(server("web", **features), LIVING, PLAIN)
     assert (verdict.action, verdict.reason) == (Action.LIVE_MIGRATE, "")
+
+
+@pytest.mark.parametrize(
+    ("features", "words"),
+    [
+        ({"extra_specs": {"hw:cpu_policy": "dedicated"}}, "pinned CPUs"),
+        ({"image_properties": {"hw_cpu_policy": "dedicated"}}, "pinned CPUs"),
+        ({"extra_specs": {"hw:cpu_policy": "mixed"}}, "pinned CPUs"),
+        ({"extra_specs": {"hw:mem_page_size": "large"}}, "huge pages"),
+        ({"extra_specs": {"hw:mem_page_size": "1048576"}}, "huge pages"),
+        ({"extra_specs": {"hw:numa_nodes": "2"}}, "NUMA topology"),
+    ],
+)
+def test_what_a_plan_cannot_see_is_named(features: dict[str, Any], words: str) -> None:
+    """What Nova places by NUMA cells is moved, and the line of the plan says who looks whether it fits."""
+    verdict = judge(server("web", **features), LIVING, PLAIN)
+    assert verdict.action is Action.LIVE_MIGRATE
+    assert words in verdict.reason
+
+
+def test_a_pci_device_is_named_where_it_goes_along() -> None:
+    """A stopped server with a PCI device is cold-migrated, and the line says that the target needs one."""
+    verdict = judge(server("ai", status="SHUTOFF", extra_specs={"pci_passthrough:alias": "gpu:1"}), LIVING, PLAIN)
+    assert verdict.action is Action.COLD_MIGRATE
+    assert "PCI device" in verdict.reason
+
+
+@pytest.mark.parametrize("state", ["up", "down"])
+def test_bare_metal_is_never_touched(state: str) -> None:
+    """What Ironic runs is the machine itself: neither moved nor evacuated, with the reason and the way out."""
+    metal = replace(LIVING, hypervisor="ironic", state=state, forced_down=state == "down")
+    for status in ("ACTIVE", "SHUTOFF", "ERROR"):
+        verdict = judge(server("node", status=status), metal, replace(PLAIN, evacuate=True, allow_downtime=True))
+        assert verdict.action is Action.CANNOT
+        assert "bare metal" in verdict.reason
+        assert "another node" in verdict.way_out
+    assert judge(server("node", task_state="deleting"), metal, PLAIN).action is Action.LEAVE
 
 
 @pytest.mark.parametrize("key", ["resources:VGPU", "resources1:VGPU"])

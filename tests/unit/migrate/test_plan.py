@@ -297,6 +297,7 @@ def test_document_is_the_published_one() -> None:
     found = json.loads(json.dumps(document(plan)))
     assert list(found) == ["host", "feasible", "servers", "shortfall", "seconds"]
     assert found["servers"][0] == {
+        "host": "cmp01",
         "id": "a",
         "name": "a",
         "action": "live-migrate",
@@ -308,6 +309,19 @@ def test_document_is_the_published_one() -> None:
     assert set(found["shortfall"]) == {"servers", "missing", "text"}
     assert found["shortfall"]["servers"] == ["b"]
     assert document(plan_drain(fleet(hosts, [server("a")]), "cmp01", PLAIN))["shortfall"] is None
+
+
+def test_a_volume_that_others_write_to_is_named() -> None:
+    """A multiattach volume binds no server, but whoever reads the plan should know who else has it."""
+    servers = [
+        server("a", volumes=frozenset({"v"})),
+        server("b", "cmp02", volumes=frozenset({"v", "w"})),
+        server("c", volumes=frozenset({"x"})),
+    ]
+    found = lines(plan_drain(fleet([SOURCE, host("cmp02")], servers), "cmp01", PLAIN))
+    assert found["a"].action is Action.LIVE_MIGRATE
+    assert found["a"].reason == "shares a volume with b: the target must reach it too"
+    assert found["c"].reason == ""
 
 
 def test_seconds_of_a_move() -> None:

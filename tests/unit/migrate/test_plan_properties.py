@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from functions.migrate.dispatch import dispatch
 from functions.migrate.model import MOVES, Action, DrainPlan, DrainPolicy, Move, MoveState
-from functions.migrate.plan import plan_drain
+from functions.migrate.plan import plan_drain, plan_drains
 from functions.migrate.targets import choose
 from shared.fleet.snapshot import Fleet, Group, Host, Migration, Server
 from tests.unit.migrate.builders import NOW, fleet, group, host, migration, move, server
@@ -193,6 +193,49 @@ def test_refused_server_fits_nowhere(cloud: Fleet) -> None:
         if line.reason.startswith("no host can take it"):
             assert choose(cloud, cloud.servers[line.id], planned=chosen).host is None
             assert choose(cloud, cloud.servers[line.id], planned=chosen).reason in line.reason
+
+
+@QUICK
+@given(cloud=clouds(), data=st.data())
+def test_companions_are_never_targets(cloud: Fleet, data: st.DataObject) -> None:
+    """Of hosts that are drained together none is a target, room is given once, and anti-affinity holds over all."""
+    hosts = data.draw(st.lists(st.sampled_from(sorted(cloud.hosts)), min_size=1, max_size=4, unique=True))
+    plans = plan_drains(cloud, hosts, DrainPolicy())
+    assert [plan.host for plan in plans] == hosts
+    chosen: dict[str, str] = {}
+    for plan in plans:
+        assert {line.id for line in plan.servers} == {one.id for one in cloud.on(plan.host)}
+        chosen |= placed(cloud, plan)
+    assert not set(chosen.values()) & set(hosts)
+    added: dict[str, Counter[str]] = {}
+    for name, to in chosen.items():
+        added.setdefault(to, Counter()).update(cloud.servers[name].uses)
+    for to, amounts in added.items():
+        for kind, amount in amounts.items():
+            assert cloud.hosts[to].used.get(kind, 0) + amount <= cloud.hosts[to].capacity[kind]
+    for one in cloud.groups.values():
+        if one.policy == "anti-affinity":
+            for name in {chosen[member] for member in one.members if member in chosen}:
+                assert len(bound_for(cloud, chosen, one, name)) <= one.max_per_host
+
+
+@QUICK
+@given(cloud=clouds(), data=st.data())
+def test_one_after_the_other_keeps_to_the_plan(cloud: Fleet, data: st.DataObject) -> None:
+    """Who plans after another, with that one's targets promised, gives no room twice and takes no companion."""
+    hosts = data.draw(st.lists(st.sampled_from(sorted(cloud.hosts)), min_size=2, max_size=3, unique=True))
+    promised: dict[str, str] = {}
+    for number, name in enumerate(hosts):
+        plan = plan_drains(cloud, hosts[number:], DrainPolicy(), frozenset(hosts), planned=promised)[0]
+        assert plan.host == name
+        promised |= placed(cloud, plan)
+    assert not set(promised.values()) & set(hosts)
+    added: dict[str, Counter[str]] = {}
+    for server_id, to in promised.items():
+        added.setdefault(to, Counter()).update(cloud.servers[server_id].uses)
+    for to, amounts in added.items():
+        for kind, amount in amounts.items():
+            assert cloud.hosts[to].used.get(kind, 0) + amount <= cloud.hosts[to].capacity[kind]
 
 
 @st.composite

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import pytest
+
 from lab.simulator.records import Fault
 from tests.support.drains import Drains
 
 
-def test_a_host_that_is_forced_down_is_evacuated(drains: Drains) -> None:
-    """Servers come back elsewhere in the status that they had."""
+def test_a_host_that_somebody_has_forced_down_is_evacuated(drains: Drains) -> None:
+    """Also then on a statement, which goes on record; servers come back elsewhere in the status that they had."""
     running, stopped = drains.fake.add_server("cmp01"), drains.fake.add_server("cmp01", status="SHUTOFF")
     drains.fake.kill_host("cmp01")
     drains.fake.host("cmp01").forced_down = True
-    document = drains.drain(evacuate=True)
+    operation = drains.begin(evacuate=True, fenced="Joe pulled the plug")
+    document = drains.run(operation)
     assert (document["state"], document["note"]) == ("succeeded", "")
+    (entry,) = [entry for entry in drains.audit(operation) if entry.act == "found service forced down"]
+    assert entry.after["fenced"] == "Joe pulled the plug"
     assert [act.verb for act in drains.acts()] == ["disable", "evacuate", "evacuate"]
     assert (drains.fake.server(running).status, drains.fake.server(stopped).status) == ("ACTIVE", "SHUTOFF")
     assert {drains.fake.server(server).host for server in (running, stopped)}.isdisjoint({"cmp01"})
@@ -39,13 +44,15 @@ def test_a_dry_run_shows_what_fencing_would_allow(drains: Drains) -> None:
     assert drains.acts() == []
 
 
-def test_a_host_that_is_only_down_is_not_evacuated(drains: Drains) -> None:
-    """Down may mean that only its network is: without a statement the request is refused."""
+@pytest.mark.parametrize("forced_down", [False, True])
+def test_without_a_statement_nothing_is_evacuated(drains: Drains, forced_down: bool) -> None:
+    """Neither down nor forced down says that a host is off: the request is refused, and says what is missing."""
     drains.servers(1)
     drains.fake.kill_host("cmp01")
+    drains.fake.host("cmp01").forced_down = forced_down
     reply = drains.ask(evacuate=True)
     assert reply.type == "io.drover.drain.rejected"
-    assert "not forced down" in reply.data["reason"]
+    assert "--fenced" in reply.data["reason"]
     assert drains.acts() == []
 
 

@@ -38,17 +38,6 @@ def test_an_enabled_host_is_left_as_it_is(drains: Drains) -> None:
     assert drains.acts() == []
 
 
-def test_an_evacuated_host_must_be_up_first(drains: Drains) -> None:
-    """A host that is forced down is not enabled: its nova-compute must clean up first."""
-    drains.fake.add_server("cmp01")
-    drains.fake.kill_host("cmp01")
-    assert drains.drain(evacuate=True, fenced="Joe pulled the plug")["state"] == "succeeded"
-    document = drains.run(drains.begin(kind="undrain"))
-    assert document["state"] == "failed"
-    assert "forced down" in document["note"]
-    assert drains.fake.host("cmp01").disabled
-
-
 def test_a_host_under_a_living_drain_is_not_given_back(drains: Drains) -> None:
     """The drain must be ended first; the answer names it."""
     drains.servers(4)
