@@ -8,7 +8,8 @@ from typing import Any
 from shared.errors import Rejected
 from shared.letters.reads import list_letters, read_letter
 from shared.operations import Engine
-from shared.operations.reads import PAGE, list_operations, read_operation
+from shared.operations.reads import list_operations, read_operation
+from shared.paging import PAGE
 
 EXPECTED = (
     "expected GET /?operations (with kind, state, cloud, target, limit, before), /?operation=ID, "

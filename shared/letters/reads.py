@@ -6,15 +6,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlmodel import Session, col, func, or_, select
+from sqlmodel import Session, col, func, select
 
 from shared.access.signature import MAX_AGE
 from shared.errors import Rejected
+from shared.paging import PAGE, check, page
 from shared.store import Database, DeadLetter, is_storable
-
-PAGE = 100
-"""Letters in one page unless the caller asks for another number."""
-MAX_PAGE = 1000
 
 FILTERS = ("type", "replayed")
 BOOLEANS = {"true": True, "false": False}
@@ -85,29 +82,11 @@ def list_letters(
         sent = col(DeadLetter.replayed_at).is_not(None)
         query = query.where(sent if BOOLEANS[filters["replayed"]] else ~sent)
     with database.reading() as session:
-        if before is not None:
-            last = session.get(DeadLetter, before) if is_storable(before) else None
-            if last is None:
-                raise Rejected(f"before: there is no dead letter {before!r}")
-            query = query.where(_older(last))
-        query = query.order_by(col(DeadLetter.first_at).desc(), col(DeadLetter.id).desc()).limit(limit + 1)
-        found = session.exec(query).all()
-    page = [letter_document(letter, now) for letter in found[:limit]]
-    return {"letters": page, "next": page[-1]["id"] if len(found) > limit else None}
+        letters, following = page(session, query, DeadLetter, "first_at", "dead letter", limit, before)
+    return {"letters": [letter_document(letter, now) for letter in letters], "next": following}
 
 
 def _check(filters: Mapping[str, str], limit: int) -> None:
-    for name, value in filters.items():
-        if name not in FILTERS:
-            raise Rejected(f"unknown filter {name!r}; expected one of {', '.join(FILTERS)}")
-        if not is_storable(value):
-            raise Rejected(f"{name}: found a character that can't be stored (NUL or half of a surrogate pair)")
+    check(filters, FILTERS, limit)
     if filters.get("replayed", "true") not in BOOLEANS:
         raise Rejected(f"replayed: found {filters['replayed'][:40]!r}, expected true or false")
-    if not 1 <= limit <= MAX_PAGE:
-        raise Rejected(f"limit: found {limit}, expected 1 to {MAX_PAGE}")
-
-
-def _older(last: DeadLetter) -> Any:
-    first = col(DeadLetter.first_at)
-    return or_(first < last.first_at, (first == last.first_at) & (col(DeadLetter.id) < last.id))

@@ -6,15 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlmodel import col, or_, select
+from sqlmodel import col, select
 
 from shared.errors import Rejected
 from shared.operations.kind import Kind
+from shared.paging import PAGE, check, page
 from shared.store import Database, Operation, OperationState, Step, is_storable
-
-PAGE = 100
-"""Operations in one page unless the caller asks for another number."""
-MAX_PAGE = 1000
 
 FILTERS = ("kind", "state", "cloud", "target")
 
@@ -64,34 +61,15 @@ def list_operations(
     for name, value in filters.items():
         query = query.where(getattr(Operation, name) == value)
     with database.reading() as session:
-        if before is not None:
-            last = session.get(Operation, before) if is_storable(before) else None
-            if last is None:
-                raise Rejected(f"before: there is no operation {before!r}")
-            query = query.where(_older(last))
-        query = query.order_by(col(Operation.created_at).desc(), col(Operation.id).desc()).limit(limit + 1)
-        found = session.exec(query).all()
-    page = found[:limit]
-    more = len(found) > limit
-    return {"operations": [_header(operation) for operation in page], "next": page[-1].id if more else None}
+        operations, following = page(session, query, Operation, "created_at", "operation", limit, before)
+    return {"operations": [_header(operation) for operation in operations], "next": following}
 
 
 def _check(filters: Mapping[str, str], limit: int) -> None:
-    for name in filters:
-        if name not in FILTERS:
-            raise Rejected(f"unknown filter {name!r}; expected one of {', '.join(FILTERS)}")
-        if not is_storable(filters[name]):
-            raise Rejected(f"{name}: found a character that can't be stored (NUL or half of a surrogate pair)")
+    check(filters, FILTERS, limit)
     states = [str(state) for state in OperationState]
     if filters.get("state", states[0]) not in states:
         raise Rejected(f"state: found {filters['state']!r}, expected one of {', '.join(states)}")
-    if not 1 <= limit <= MAX_PAGE:
-        raise Rejected(f"limit: found {limit}, expected 1 to {MAX_PAGE}")
-
-
-def _older(last: Operation) -> Any:
-    created = col(Operation.created_at)
-    return or_(created < last.created_at, (created == last.created_at) & (col(Operation.id) < last.id))
 
 
 def _header(operation: Operation) -> dict[str, Any]:
