@@ -70,12 +70,9 @@ def build(settings: Settings, kinds: Sequence[Kind], sink: Sink, *, source: str,
 
 def sink_of(settings: Settings) -> Sink:
     """Where this process sends events: DROVER_SINK, or nowhere."""
-    if settings.sink is None:
-        return nowhere()
-    from shared.access.assembly import make_signer
-    from shared.sink import HttpSink
+    from shared.sink import make_sink
 
-    return HttpSink(settings.sink, make_signer(settings), settings.sink_token_file)
+    return make_sink(settings) or nowhere()
 
 
 def nowhere() -> Sink:

@@ -43,20 +43,16 @@ def serve(
 
     SIGTERM or Ctrl-C stops it after the step at work; whatever was begun goes on when it is started again.
     """
-    from cli.engine import build
+    from cli.engine import build, sink_of
     from cli.run import parts_of
-    from shared.access.assembly import make_signer
     from shared.settings import load
-    from shared.sink import HttpSink, Nowhere
     from shared.telemetry.logs import start_logs
 
     _only_loopback(host)
     settings, parts = load(), parts_of(context)
     kinds = parts.kinds(function)
     start_logs(settings.log_format, settings.log_level, function=function or "all")
-    sink: Sink = Nowhere()
-    if settings.sink:
-        sink = HttpSink(settings.sink, make_signer(settings), settings.sink_token_file)
+    sink = sink_of(settings)
     engine = build(settings, kinds, sink, source=f"/drover/{function or 'all'}", clock=parts.clock)
     if settings.metrics_port:
         from shared.telemetry.scraping import serve_metrics

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shared import store
-from shared.access.assembly import make_signer
-from shared.operations import Engine, Kind, Limits, Sink
+from shared.operations import Engine, Kind, Limits
 from shared.settings import Settings, load
-from shared.sink import HttpSink
+from shared.sink import make_sink
 from shared.telemetry.logs import start_logs
 from shared.telemetry.metrics import Metrics
 from shared.telemetry.scraping import serve_metrics
@@ -42,14 +41,11 @@ def assemble(
     if settings.metrics_port:  # last of all that can fail: the next request tries again, and must find the port free
         token = settings.metrics_token
         serve_metrics(metrics, settings.metrics_port, token.get_secret_value() if token else None)
-    sink: Sink | None = None
-    if settings.sink:
-        sink = HttpSink(settings.sink, make_signer(settings), settings.sink_token_file)
     return Engine(
         database,
         kinds,
         source=f"/drover/{name}",
-        sink=sink,
+        sink=make_sink(settings),
         limits=Limits(settings.slice_seconds, settings.lease_seconds, settings.continuation_hops),
         metrics=metrics,
         tracing=tracing,

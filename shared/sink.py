@@ -16,6 +16,7 @@ from shared.operations.outbox import NOBODY
 
 if TYPE_CHECKING:
     from shared.access.signature import Signer
+    from shared.settings import Settings
 
 TIMEOUT = (3.05, 15.0)
 """Seconds to connect, and to wait for the answer: an in-memory channel holds it until all subscribers are through."""
@@ -69,6 +70,13 @@ class HttpSink:
                 f"{self._token_file} of DROVER_SINK_TOKEN_FILE can't be read ({error.strerror}); expected a token that "
                 "Kubernetes projects there"
             ) from None
+
+
+def make_sink(settings: Settings) -> HttpSink | None:
+    """The sink that the settings name; it signs if there is a secret to sign with. None: they name none."""
+    from shared.access.assembly import make_signer
+
+    return HttpSink(settings.sink, make_signer(settings), settings.sink_token_file) if settings.sink else None
 
 
 class Nowhere:
