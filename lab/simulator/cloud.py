@@ -96,21 +96,12 @@ class SimulatedCloud:
         self,
         host: str | None,
         *,
-        name: str | None = None,
-        status: str = "ACTIVE",
-        memory_mb: int = 512,
-        vcpus: int = 1,
-        disk_gb: int = 1,
-        project: str = "project",
         group: str | None = None,
         **details: Any,
     ) -> str:
-        """Add a server as if it had been there for long; gives its id. `details` are fields of `Server`."""
+        """Add a server as if it had been there for long; gives its id. `details` as in `make_server`."""
         self.world.settle()
-        server = self.make_server(
-            host, name=name, status=status, memory_mb=memory_mb, vcpus=vcpus, disk_gb=disk_gb, project=project,
-            **details,
-        )  # fmt: skip
+        server = self.make_server(host, **details)
         self.world.servers.add(server)
         if host is not None:
             self.world.allocations[server.id] = (host, server.uses)

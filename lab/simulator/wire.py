@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from http.client import responses
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,16 +22,6 @@ class Wire(BaseAdapter):
     def __init__(self, front: Front) -> None:
         super().__init__()
         self.front = front
-
-    @property
-    def requests(self) -> Counter[str]:
-        """Requests that arrived, by the first part of their path."""
-        return self.front.requests
-
-    @property
-    def log(self) -> list[str]:
-        """Every request that arrived."""
-        return self.front.log
 
     def close(self) -> None:
         """Nothing to close."""

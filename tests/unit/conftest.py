@@ -1,8 +1,9 @@
-"""An empty SQLite store for whichever test asks for one."""
+"""An empty SQLite store for whichever test asks for one, and how long tests may take."""
 
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,3 +27,9 @@ def database(template: Path, tmp_path: Path) -> Iterator[Database]:
     database = copied(template, tmp_path)
     yield database
     database.close()
+
+
+@pytest.fixture(scope="session")
+def thorough() -> bool:
+    """Whether long tests take all cases, or a sample that takes seconds."""
+    return os.environ.get("DROVER_THOROUGH") == "1"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
@@ -24,9 +23,3 @@ def logged() -> Iterator[list[MutableMapping[str, Any]]]:
     """What is logged is kept for the test to look at."""
     with capture_logs() as entries:
         yield entries
-
-
-@pytest.fixture(scope="session")
-def thorough() -> bool:
-    """Whether long tests take all cases, or a sample that takes seconds."""
-    return os.environ.get("DROVER_THOROUGH") == "1"
