@@ -59,12 +59,8 @@ class Backend(Protocol):
         """
         ...
 
-    def advance(self, operation_id: str) -> None:
-        """Let about half a second to a second pass in which the operation goes on."""
-        ...
-
-    def advance_all(self, operation_ids: Sequence[str]) -> None:
-        """The same for several operations at once."""
+    def advance(self, operation_ids: Sequence[str]) -> None:
+        """Let about half a second to a second pass in which the operations go on."""
         ...
 
     def close(self) -> None:

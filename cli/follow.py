@@ -1,10 +1,10 @@
-"""Watching an operation to its end, and leaving it in good order when somebody presses Ctrl-C."""
+"""Watching operations to their ends, and leaving it in good order when somebody presses Ctrl-C."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,14 +22,16 @@ HALT_SECONDS = 60.0
 """Seconds in which a cancelled operation stays halted, until it is clear that its cancelling is what has halted."""
 
 Document = dict[str, Any]
+Documents = dict[str, Document]
+"""By id."""
 
 
 class Left(Exception):
-    """The person left; the operation is as the document says, and stays safe."""
+    """The person left; the operations are as the documents say, and stay safe."""
 
-    def __init__(self, document: Document, code: int) -> None:
+    def __init__(self, documents: Documents, code: int) -> None:
         super().__init__()
-        self.document = document
+        self.documents = documents
         self.code = code
 
 
@@ -63,41 +65,48 @@ class Interrupt:
         return 128 + (self.signal or signal.SIGINT)
 
 
-def follow(backend: Backend, operation_id: str, display: Display, clock: Clock) -> Document:
-    """Watch the operation until it has ended or waits for a person; a local one is worked on meanwhile.
+def follow(
+    backend: Backend, ids: Sequence[str], display: Display, clock: Clock, show: Callable[[Documents], None]
+) -> Documents:
+    """Watch operations until each has ended or waits for a person; local ones are worked on meanwhile.
+
+    Args:
+        show: puts them on the display.
 
     Raises:
         Left: the person does not want to wait any longer.
         Retry: nobody has answered for `PATIENCE` seconds.
     """
-    document = backend.read(operation_id)
-    halted_since: float | None = None
+    documents = {one: backend.read(one) for one in ids}
+    halted: dict[str, float] = {}
     told = False
     with Interrupt().listening() as interrupt, display:
         try:
             while True:
-                display.show(document)
-                if exits.is_over(document):
-                    return document
-                halted_since = _since(document, halted_since, clock)
-                if halted_since is not None and clock.monotonic() - halted_since > HALT_SECONDS:
-                    return document
+                show(documents)
+                left = [one for one, document in documents.items() if not _is_over(document, halted, clock)]
+                if not left:
+                    return documents
                 if interrupt.signal is not None:
-                    raise Left(document, interrupt.code)
-                backend.advance(operation_id)
+                    raise Left(documents, interrupt.code)
+                backend.advance(left)
                 if backend.hindrance and not told:
                     display.note(backend.hindrance)
                     told = True  # once: two may well watch the same operation for hours
-                document = read_patiently(backend, document, display, clock, interrupt)
+                for one in left:
+                    documents[one] = read_patiently(backend, documents[one], display, clock, interrupt)
         except KeyboardInterrupt:
-            raise Left(document, interrupt.code) from None
+            raise Left(documents, interrupt.code) from None
 
 
-def _since(document: Document, before: float | None, clock: Clock) -> float | None:
-    """Since when the operation has been halted though it is cancelled; None when it is not."""
+def _is_over(document: Document, halted: dict[str, float], clock: Clock) -> bool:
+    """Whether there is nothing left to watch; `halted` keeps since when it has been halted though it is cancelled."""
+    if exits.is_over(document):
+        return True
     if not exits.has_halted_in_cancel(document):
-        return None
-    return clock.monotonic() if before is None else before
+        halted.pop(document["id"], None)
+        return False
+    return clock.monotonic() - halted.setdefault(document["id"], clock.monotonic()) > HALT_SECONDS
 
 
 def read_patiently(backend: Backend, last: Document, display: Display, clock: Clock, interrupt: Interrupt) -> Document:
@@ -114,7 +123,7 @@ def read_patiently(backend: Backend, last: Document, display: Display, clock: Cl
             if not told:
                 display.note(f"{error} Trying again; the operation itself does not depend on it.")
                 told = True
-            backend.advance(last["id"])
+            backend.advance([last["id"]])
 
 
 def how_to_go_on(document: Mapping[str, Any], backend: Backend) -> str:

@@ -69,21 +69,13 @@ class Local:
             raise Rejected(missing(query))
         return document
 
-    def advance(self, operation_id: str) -> None:
-        """Do what is due, and send what came of it. Nothing due, or another process at it: wait, and look again."""
+    def advance(self, operation_ids: Sequence[str]) -> None:
+        """Do what is due, of several a slice each, and send what came of it. Nothing due, or another process at it:
+        wait, and look again."""
         end = self._clock.monotonic() + TURN
         self.hindrance = ""
-        if self._engine.work(TURN, operation_id) is None:
-            self.hindrance = self._lease(operation_id)
-            self._clock.sleep(max(end - self._clock.monotonic(), 0.01))
-        if self._sending:
-            self._flush()
-
-    def advance_all(self, operation_ids: Sequence[str]) -> None:
-        """A slice of each that is due; when none is, as `advance`."""
-        end = self._clock.monotonic() + TURN
-        self.hindrance = ""
-        worked = [self._engine.work(0.0, one) for one in operation_ids]
+        seconds = TURN if len(operation_ids) == 1 else 0.0
+        worked = [self._engine.work(seconds, one) for one in operation_ids]
         if not any(worked):
             self.hindrance = next(filter(None, map(self._lease, operation_ids)), "")
             self._clock.sleep(max(end - self._clock.monotonic(), 0.01))

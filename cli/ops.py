@@ -185,7 +185,7 @@ def _see_paused(backend: Backend, parts: Parts, operation: str) -> None:
     end = parts.clock.monotonic() + PAUSE_SECONDS
     document = backend.read(operation)
     while document["state"] in ("planned", "running") and parts.clock.monotonic() < end:
-        backend.advance(operation)
+        backend.advance([operation])
         document = backend.read(operation)
     if document["state"] in exits.ENDED:
         say(f"Meanwhile it has {document['state']}.")

@@ -82,13 +82,9 @@ class Remote:
         """See `Backend.letters`."""
         return self._get(query)
 
-    def advance(self, operation_id: str) -> None:
-        """It goes on by itself; this only waits."""
+    def advance(self, operation_ids: Sequence[str]) -> None:
+        """They go on by themselves; this only waits."""
         self._clock.sleep(POLL)
-
-    def advance_all(self, operation_ids: Sequence[str]) -> None:
-        """As `advance`: they go on over there."""
-        self.advance("")
 
     def close(self) -> None:
         """Close the connections."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 
@@ -24,13 +24,21 @@ def parts_of(context: typer.Context) -> Parts:
 
 def watch(backend: Backend, parts: Parts, operation_id: str, *, as_json: bool, wanted: str = "succeeded") -> None:
     """Follow an operation to its end, print it, and exit with its code."""
+    bar = display(side(), parts.clock)
     try:
-        document = follow(backend, operation_id, display(side(), parts.clock), parts.clock)
+        documents = follow(backend, [operation_id], bar, parts.clock, lambda found: bar.show(found[operation_id]))
     except Left as left:
-        say(how_to_go_on(left.document, backend))
-        raise typer.Exit(left.code) from None
+        leave(left, backend)
+    document = documents[operation_id]
     show(document, as_json=as_json)
     raise typer.Exit(exits.code_of(document, wanted))
+
+
+def leave(left: Left, backend: Backend) -> NoReturn:
+    """Say how to go on with what is left, and exit."""
+    for document in left.documents.values():
+        say(how_to_go_on(document, backend))
+    raise typer.Exit(left.code) from None
 
 
 def show(document: dict[str, Any], *, as_json: bool) -> None:
