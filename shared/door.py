@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 MAX_REQUESTER = 200
 """Characters of a requester's name in the events' models."""
 
-CREDENTIALS = frozenset({"droversignature", "drovertick"})
-"""Extension attributes that prove something and say nothing."""
-
 PING = "dev.knative.sources.ping"
 """The type of every PingSource's events, which nobody can change (Knative Eventing, "PingSource")."""
 STANDS_FOR = "drovertype"
@@ -246,7 +243,10 @@ def _from_settings(name: str) -> tuple[Admission, Signer | None]:
 
 def without_credentials(event: Event) -> Event:
     """The event without what let it in, which nobody behind the door needs, and no table shall hold."""
-    extensions = {name: value for name, value in event.extensions.items() if name not in CREDENTIALS}
+    from shared.access import signature, tick
+
+    credentials = (signature.EXTENSION, tick.EXTENSION)
+    extensions = {name: value for name, value in event.extensions.items() if name not in credentials}
     return event if len(extensions) == len(event.extensions) else replace(event, extensions=extensions)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import functions
 from shared.events import OperationCancelRequested, OperationPauseRequested, OperationResumeRequested, Tick
+from shared.operations.engine import CONTINUATIONS
+from shared.operations.wake import DUE
 
 CONTROL = frozenset(
     each.event_type for each in (OperationPauseRequested, OperationResumeRequested, OperationCancelRequested)
@@ -17,10 +19,10 @@ CONTROL = frozenset(
 
 KEEPER = "keeper"
 """The function that gets the ticks and wakes the others."""
-HINTS = ("io.drover.tick", ".due")
+HINTS = (Tick.event_type, f".{DUE}")
 """Ends of types that are sent again by themselves: it costs little when one is lost."""
 
-_CONTINUATIONS = (".accepted", ".started", ".progressed", ".due")
+_CONTINUATIONS = tuple(f".{word}" for word in (*CONTINUATIONS, DUE))
 
 
 @cache

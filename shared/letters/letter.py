@@ -13,7 +13,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.access.signature import MAX_AGE
+from shared.access import signature, tick
 from shared.events import Event
 from shared.store import DeadLetter, storable
 from shared.telemetry.redaction import clean, clean_text
@@ -22,7 +22,7 @@ CODE, DESTINATION, ANSWER = "knativeerrorcode", "knativeerrordest", "knativeerro
 FAILED = frozenset({CODE, DESTINATION, ANSWER})
 """Attributes of which an event has at least one after a delivery failed with an answer."""
 
-TRAVEL = frozenset({"droverhop", "droversignature", "drovertick"})
+TRAVEL = frozenset({"droverhop", signature.EXTENSION, tick.EXTENSION})
 """Attributes of one journey, which the next one gets anew; the last two open doors and are never kept. Those that begin
 with `knative` are the broker's own."""
 
@@ -65,7 +65,8 @@ def letter_of(event: Event, now: datetime, hindrance: str = "") -> DeadLetter:
         destination=_text(told.get(DESTINATION, ""), MAX_KEY),
         answer=_text(_decoded(told.get(ANSWER, "")), MAX_ANSWER),
         hindrance=storable(hindrance or own_hindrance),
-        good_until=min(_aware(event.time) or now, now) + MAX_AGE,  # older, an inbox may have forgotten it as well
+        good_until=min(_aware(event.time) or now, now)
+        + signature.MAX_AGE,  # older, an inbox may have forgotten it as well
     )
 
 
