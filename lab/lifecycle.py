@@ -56,7 +56,7 @@ def up(lab: Lab, progress: Progress) -> bool:
         LabError: something can't be installed or started; names it, its log and the log's last lines.
     """
     new_code = install.install(lab, progress)
-    running = _running(lab)
+    running, gone = _running(lab), _gone(lab)
     changed = config.write(lab)
     new_settings = computes.write_settings(lab)
     cloud.write_clouds_yaml(lab)
@@ -65,12 +65,12 @@ def up(lab: Lab, progress: Progress) -> bool:
         directory.mkdir(parents=True, exist_ok=True)
     if new_code or "nova/compute.conf" in changed:
         _stop_computes(lab, running, progress)
-    started = _start_all(lab, progress)
+    started = _start_all(lab, gone, progress)
     if not started and not new_settings and not health.missing(lab):
         return False
     computes.start_missing(lab)
     with progress.step(f"waiting for {lab.options.computes} computes") as tell:
-        _wait(lab, lambda: health.missing(lab), tell)
+        _wait(lab, gone, lambda: health.missing(lab), tell)
     with progress.step("setting up the cloud's contents"):
         conn = cloud.connect(lab)
         cloud.fill_contents(conn)
@@ -78,32 +78,32 @@ def up(lab: Lab, progress: Progress) -> bool:
     return True
 
 
-def _start_all(lab: Lab, progress: Progress) -> list[Record]:
+def _start_all(lab: Lab, gone: set[Record], progress: Progress) -> list[Record]:
     """Everything that does not run, in an order that works."""
     started = []
     with progress.step("making the database's directory"):
         schemas.make_mariadb(lab)
     with progress.step("starting MariaDB, RabbitMQ and memcached") as tell:
-        started += _start(lab, services.infrastructure(lab), tell)
+        started += _start(lab, gone, services.infrastructure(lab), tell)
     schemas.make_tables(lab, progress)
     with progress.step("starting OpenStack") as tell:
         keystone, *others = services.apis(lab)
         if not schemas.is_done(lab, "catalogue"):
-            started += _start(lab, [keystone], tell)
+            started += _start(lab, gone, [keystone], tell)
             cloud.fill_catalogue(lab, cloud.connect(lab))
             schemas.mark(lab, "catalogue")
-        started += _start(lab, [keystone, *others, *services.workers(lab)], tell)
+        started += _start(lab, gone, [keystone, *others, *services.workers(lab)], tell)
     return started
 
 
-def _start(lab: Lab, wanted: list[Service], tell: Callable[[str], None]) -> list[Record]:
+def _start(lab: Lab, gone: set[Record], wanted: list[Service], tell: Callable[[str], None]) -> list[Record]:
     """Start those that do not run, then wait until all answer."""
     running = _running(lab)
     started = [
         processes.start(service, lab.run, lab.log, lab.directory) for service in wanted if service.name not in running
     ]
     waiting = [service for service in wanted if service.name not in running and (service.url or service.port)]
-    _wait(lab, lambda: [service.name for service in waiting if not _answers(service)], tell)
+    _wait(lab, gone, lambda: [service.name for service in waiting if not _answers(service)], tell)
     return started
 
 
@@ -119,13 +119,13 @@ def _answers(service: Service) -> bool:
     return True
 
 
-def _wait(lab: Lab, missing: Callable[[], list[str]], tell: Callable[[str], None]) -> None:
-    """Until nothing is missing; a process that ends meanwhile is reported at once."""
+def _wait(lab: Lab, gone: set[Record], missing: Callable[[], list[str]], tell: Callable[[str], None]) -> None:
+    """Until nothing is missing; a process that ends meanwhile is reported at once, not one that had `gone` before."""
     deadline = time.monotonic() + READY_SECONDS
     while left := missing():
         tell(f"{', '.join(left)} to go")
         for record in processes.records(lab.run):
-            if not _faulty(lab, record.name):
+            if record not in gone and not _faulty(lab, record.name):
                 processes.check_alive(record)
         if time.monotonic() > deadline:
             culprit = processes.record_of(lab.run, left[0]) or processes.record_of(lab.run, computes.SUPERVISOR)
@@ -141,6 +141,11 @@ def _faulty(lab: Lab, name: str) -> bool:
 
 def _running(lab: Lab) -> dict[str, Record]:
     return {record.name: record for record in processes.records(lab.run) if record.alive}
+
+
+def _gone(lab: Lab) -> set[Record]:
+    """What ended before, and may have its turn to be started again only later: a machine that lost its power."""
+    return {record for record in processes.records(lab.run) if not record.alive}
 
 
 def _check_ports(lab: Lab, running: dict[str, Record]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,6 +25,17 @@ def test_second_up_changes_nothing(lab: LabUnderTest) -> None:
     found = health.status(lab.lab)
     assert (found.state, found.missing) == ("up", ())
     assert {host.service for host in found.hosts} == {"up"}
+
+
+def test_lab_survives_a_loss_of_power(lab: LabUnderTest) -> None:
+    """After every process was killed at once, their records left behind, `up` brings back a cloud that works."""
+    for record in processes.records(lab.lab.run):
+        if record.alive:
+            os.killpg(record.pid, signal.SIGKILL)
+    lab.wait("all have ended", lambda: not any(record.alive for record in processes.records(lab.lab.run)))
+    assert lifecycle.up(lab.lab, SilentProgress())
+    assert health.status(lab.lab).state == "up"
+    assert [server.host for server in lab.fill("cmp01", 1)] == ["cmp01"]
 
 
 def test_dead_and_frozen_hosts_come_back(lab: LabUnderTest) -> None:
