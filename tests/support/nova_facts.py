@@ -7,6 +7,7 @@ on the lab. A fact says only what holds however seldom one looks.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 import pytest
@@ -358,7 +359,7 @@ def a_service(stage: Stage) -> None:
     for _ in range(2):
         enabled = nova.enable(service)
         assert (enabled.status, enabled.disabled_reason) == ("enabled", None)
-    assert nova.service("cmp06") == service
+    assert replace(nova.service("cmp06"), changed=None) == replace(service, changed=None)  # each report writes it
 
 
 FACTS = (
