@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli import exits
-from cli.options import Cloud, Host, Json, NoWait, Url, print_json
+from cli.options import Cloud, Json, NoWait, Url, print_json
 from functions.migrate.model import DrainPolicy, OnStall
 from shared.errors import Rejected
 
@@ -138,7 +138,7 @@ def drain(
         "cloud_limit": cloud_limit, "max_attempts": max_attempts, "error_budget": error_budget,
         "deadline": moment(deadline, parts_of(context).clock.now()),
     }  # fmt: skip
-    _ask(context, "io.drover.drain.requested", cloud, data, url, no_wait=no_wait, as_json=as_json)
+    _ask(context, "io.drover.drain.requested", cloud, [data], url, no_wait=no_wait, as_json=as_json)
 
 
 def _means(hosts: Sequence[str], aggregate: str | None, rack: Path | None) -> dict[str, Any]:
@@ -159,61 +159,85 @@ def _means(hosts: Sequence[str], aggregate: str | None, rack: Path | None) -> di
 
 def undrain(
     context: typer.Context,
-    host: Host,
+    hosts: Annotated[
+        list[str],
+        typer.Argument(help="The host, as `openstack compute service list` shows it; or several.", metavar="HOST..."),
+    ],
     reason: Annotated[str, typer.Option(help="Why; it goes on record.")],
     cloud: Cloud = None,
     no_wait: NoWait = False,
     as_json: Json = False,
     url: Url = None,
 ) -> None:
-    """Give a drained host back: enable its service, if it is still disabled for a drain's reason.
+    """Give a drained host back, or several: enable its service, if it is still disabled for a drain's reason.
 
     Example: drover undrain cmp07 --reason "memory is in"
     """
-    data = {"reason": reason, "host": host}
-    _ask(context, "io.drover.undrain.requested", cloud, data, url, no_wait=no_wait, as_json=as_json)
+    requests = [{"reason": reason, "host": host} for host in dict.fromkeys(hosts)]
+    _ask(context, "io.drover.undrain.requested", cloud, requests, url, no_wait=no_wait, as_json=as_json)
 
 
 def _ask(
     context: typer.Context,
     event_type: str,
     cloud: str | None,
-    data: Mapping[str, Any],
+    requests: Sequence[Mapping[str, Any]],
     url: str | None,
     *,
     no_wait: bool,
     as_json: bool,
 ) -> None:
-    """Send the request; then show the plan, or follow the operation."""
-    from cli.asking import cloud_name, request
-    from cli.backend import ask, opened
-    from cli.run import parts_of, stored, watch
+    """Send the requests; then show the plan, or follow the operations."""
+    from cli.asking import cloud_name
+    from cli.backend import opened
+    from cli.run import parts_of, stored, tell_if_known, watch
     from shared.settings import load
 
     settings, parts = load(), parts_of(context)
     with opened(parts, settings, url) as backend:
         cloud = cloud_name(cloud, settings, backend.is_local)
-        subject = data.get("host") or data.get("aggregate") or ", ".join(data["hosts"])
-        event = request(event_type, {**data, "cloud": cloud}, parts.clock.now(), subject)
-        answer = ask(backend, event)
-        if data.get("dry_run"):
+        answers = _answers(backend, parts, event_type, [{**each, "cloud": cloud} for each in requests])
+        answer, reason = answers[0], str(requests[0]["reason"])
+        if requests[0].get("dry_run"):
             _show_plan(answer, as_json=as_json)
-        if together := list((answer.get("together") or {}).values()):
-            _all(backend, parts, together, str(data["reason"]), no_wait=no_wait, as_json=as_json)
+        together = list((answer.get("together") or {}).values()) or [each["operation"] for each in answers]
+        if len(together) > 1:
+            _all(backend, parts, together, reason, no_wait=no_wait, as_json=as_json)
             return
-        _tell_if_known(answer, str(data["reason"]))
+        tell_if_known(answer, reason)
         if no_wait:
             stored(backend, answer["operation"], as_json=as_json)
         else:
             watch(backend, parts, answer["operation"], as_json=as_json)
 
 
+def _answers(
+    backend: Backend, parts: Parts, event_type: str, requests: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Ask for each; a refusal names what has been taken before it, which goes on."""
+    from cli.asking import request
+    from cli.backend import ask
+
+    answers: list[dict[str, Any]] = []
+    for data in requests:
+        subject = data.get("host") or data.get("aggregate") or ", ".join(data["hosts"])
+        try:
+            answers.append(ask(backend, request(event_type, dict(data), parts.clock.now(), subject)))
+        except Rejected as refusal:
+            if not answers:
+                raise
+            taken = ", ".join(f"drover ops watch {each['operation']}" for each in answers)
+            raise Rejected(f"{refusal}. What was asked for before it is stored and goes on: {taken}") from refusal
+    return answers
+
+
 def _all(backend: Backend, parts: Parts, ids: Sequence[str], reason: str, *, no_wait: bool, as_json: bool) -> None:
-    """Several drains that one request has asked for."""
+    """Several operations that one command has asked for."""
+    from cli.run import tell_if_known
     from cli.together import stored_together, watch_together
 
     for one in ids:
-        _tell_if_known(backend.read(one), reason)
+        tell_if_known(backend.read(one), reason)
     if no_wait:
         stored_together(backend, ids, as_json=as_json)
     else:
@@ -229,13 +253,3 @@ def _show_plan(plan: dict[str, Any], *, as_json: bool) -> None:
     else:
         show_plan(output(), plan)
     raise typer.Exit(exits.DONE if plan["feasible"] else exits.FAILED)
-
-
-def _tell_if_known(answer: Mapping[str, Any], reason: str) -> None:
-    """A second request for a host is answered with the operation that lives: say so."""
-    from cli.errors import say
-    from cli.text import clean
-
-    if answer["state"] != "planned" or answer["reason"] != reason:
-        say(clean(f"A {answer['kind']} of {answer['target']} is {answer['state']} already, asked for by "
-                  f"{answer['requester']}: {answer['reason']}. This goes on with it."))  # fmt: skip

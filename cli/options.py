@@ -13,7 +13,6 @@ Cloud = Annotated[
         help="The cloud, as clouds.yaml calls it.", show_default="DROVER_CLOUD, OS_CLOUD, or the only one there is"
     ),
 ]
-Host = Annotated[str, typer.Argument(help="The host, as `openstack compute service list` shows it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the final document on stdout, and nothing else there.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Only ask for it; don't wait for its end.")]
 Url = Annotated[

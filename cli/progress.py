@@ -48,6 +48,8 @@ class Figures:
     memory_mb: float
     eta_seconds: float | None
     in_flight: int
+    unit: str = "server"
+    """What is counted."""
 
     @classmethod
     def of(cls, document: Document) -> Figures:
@@ -60,6 +62,7 @@ class Figures:
             memory_mb=float(summary.get("memory_mb_moved") or 0),
             eta_seconds=None if eta is None else float(eta),
             in_flight=_number(summary.get("in_flight")),
+            unit=summary.get("unit") or "server",
         )
 
 
@@ -152,7 +155,7 @@ class Lines:
         for line in self._problems.new(document):
             self.note(f"! {line}")
         figures = Figures.of(document)
-        done = f"{figures.moved} of {count(figures.total, 'server')} moved" if figures.total is not None else ""
+        done = f"{figures.moved} of {count(figures.total, figures.unit)} moved" if figures.total is not None else ""
         rate = self._rate.of(figures.memory_mb)
         text = ", ".join(part for part in (_title(document), done, _more(figures, rate)) if part)
         now = self._clock.monotonic()

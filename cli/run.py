@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import typer
@@ -56,6 +57,13 @@ def hint(document: dict[str, Any]) -> None:
         say(clean(f"{document['kind']} of {document['target']}: {document['state']}: {document['note']}"))
     if document["state"] in exits.STOPPED:
         say(f"go on with: drover ops resume {document['id']}")
+
+
+def tell_if_known(answer: Mapping[str, Any], reason: str) -> None:
+    """A second request for a host is answered with the operation that lives: say so."""
+    if answer["state"] != "planned" or answer["reason"] != reason:
+        say(clean(f"A {answer['kind']} of {answer['target']} is {answer['state']} already, asked for by "
+                  f"{answer['requester']}: {answer['reason']}. This goes on with it."))  # fmt: skip
 
 
 def stored(backend: Backend, operation_id: str, *, as_json: bool) -> None:

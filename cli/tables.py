@@ -15,6 +15,10 @@ Document = Mapping[str, Any]
 
 RESUME = ("halted", "paused")
 
+GIVES_BACK = {"drain": "undrain", "network-drain": "undrain-network"}
+"""By the kind of operation that empties a host, the command that gives it back."""
+GIVEN_BACK = ("undrain", "network-undrain")
+
 
 def show_plan(console: Console, plan: Document) -> None:
     """A dry run's plan, and whether the host would be empty after it, or which of several would not."""
@@ -22,13 +26,15 @@ def show_plan(console: Console, plan: Document) -> None:
     rows = [
         (
             server["host"] if hosts else "", server["name"], server["action"], server["to"] or "",
-            duration(server["seconds"]) if server["to"] else "", server["reason"], server["way_out"],
+            duration(server["seconds"]) if server["seconds"] else "", server["reason"], server["way_out"],
         )
         for server in plan["servers"]
     ]  # fmt: skip
     if rows:
         headers = ("HOST", "SERVER", "ACTION", "TARGET", "FORECAST", "REASON", "WAY OUT")
         console.print(table(headers, rows, whole=("HOST", "SERVER")))
+    for note in plan.get("notes") or ():
+        console.print(f"Note: {clean(note)}.")
     servers = count(len(rows), "server")
     took = f", in about {duration(plan['seconds'])}" if plan.get("seconds") else ""
     if plan["feasible"]:
@@ -59,9 +65,10 @@ def show_result(console: Console, document: Document) -> None:
     console.print(grid)
     left = summary.get("left") or []
     if left:
-        console.print(f"{count(len(left), 'server')} left on {clean(document['target'])}:")
+        unit = summary.get("unit") or "server"
+        console.print(f"{count(len(left), unit)} left on {clean(document['target'])}:")
         rows = [(entry["name"] or entry["server"], entry["reason"], entry.get("way_out") or "") for entry in left]
-        console.print(table(("SERVER", "REASON", "WAY OUT"), rows))
+        console.print(table((unit.upper(), "REASON", "WAY OUT"), rows))
     for line in _next(document):
         console.print(line, soft_wrap=True)
 
@@ -115,9 +122,9 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], whole: Sequence
 
 def _headline(document: Document) -> str:
     name, state, note = clean(document["target"]), document["state"], clean(document["note"])
-    if document["kind"] == "drain" and state == "succeeded":
+    if document["kind"] in GIVES_BACK and state == "succeeded":
         return f"{name} is empty.{f' {note}' if note else ''}"
-    if document["kind"] == "undrain" and state == "succeeded":
+    if document["kind"] in GIVEN_BACK and state == "succeeded":
         return f"{name} is in service again.{f' {note}' if note else ''}"
     return f"{document['kind']} of {name}: {state}{f': {note}' if note else ''}"
 
@@ -125,9 +132,9 @@ def _headline(document: Document) -> str:
 def _next(document: Document) -> list[str]:
     """The command that comes next, if there is an obvious one."""
     state, operation = document["state"], document["id"]
-    if document["kind"] == "drain" and state == "succeeded":
+    if document["kind"] in GIVES_BACK and state == "succeeded":
         cloud, host = shlex.quote(document["cloud"]), shlex.quote(document["target"])
-        return [f'To give it back: drover undrain {host} --cloud {cloud} --reason "..."']
+        return [f'To give it back: drover {GIVES_BACK[document["kind"]]} {host} --cloud {cloud} --reason "..."']
     if state in RESUME:
         return [
             f"Go on:     drover ops resume {operation}",
@@ -141,8 +148,8 @@ def _of_total(summary: Document) -> str | None:
     if moved is None:
         return None
     number = len(moved) if isinstance(moved, list) else int(moved)
-    total = summary.get("total")
-    return f"{number} of {count(int(total), 'server')}" if total is not None else count(number, "server")
+    total, unit = summary.get("total"), summary.get("unit") or "server"
+    return f"{number} of {count(int(total), unit)}" if total is not None else count(number, unit)
 
 
 def _requests(value: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""Several operations that one request has asked for, watched to the end of the last."""
+"""Several operations that one command has asked for, watched to the end of the last."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cli.follow import Document, Documents, Left, follow
 from cli.options import print_json
 from cli.progress import Display, Problems, display
 from cli.run import hint, leave
-from cli.tables import show_result
+from cli.tables import GIVEN_BACK, show_result
 from cli.text import clean, output, side
 
 NAMED = 3
@@ -46,7 +46,7 @@ def stored_together(backend: Backend, ids: Sequence[str], *, as_json: bool) -> N
         "Nobody works on them until you say so, or `drover serve` runs on this machine."
     )  # fmt: skip
     lines = [f"  drover ops watch {document['id']}   # {clean(document['target'])}" for document in documents]
-    say("\n".join([f"{len(documents)} drains are stored. {where}", *lines]))
+    say("\n".join([f"{len(documents)} {documents[0]['kind']}s are stored. {where}", *lines]))
 
 
 def show_together(on: Display) -> Callable[[Documents], None]:
@@ -74,9 +74,14 @@ def combined(documents: Sequence[Mapping[str, Any]]) -> Document:
     }
     slowest = max((summary.get("eta_seconds") or 0.0 for summary in summaries), default=0.0)
     return {
-        "kind": documents[0]["kind"], "target": f"{target}: {empty} of {len(documents)} empty", "state": "running",
-        "intent": "run", "note": "", "steps": [], "summary": {**sums, "eta_seconds": slowest},
+        "kind": documents[0]["kind"], "target": f"{target}: {empty} of {len(documents)} {goal(documents)}",
+        "state": "running", "intent": "run", "note": "", "steps": [], "summary": {**sums, "eta_seconds": slowest},
     }  # fmt: skip
+
+
+def goal(documents: Sequence[Mapping[str, Any]]) -> str:
+    """What the hosts shall be in the end, in a word."""
+    return "in service" if documents[0]["kind"] in GIVEN_BACK else "empty"
 
 
 def worst(documents: Sequence[Mapping[str, Any]] | Any) -> int:
@@ -94,4 +99,4 @@ def _show(documents: Sequence[Document], *, as_json: bool) -> None:
     for document in documents:
         show_result(output(), document)
     empty = sum(document["state"] == "succeeded" for document in documents)
-    typer.echo(f"{empty} of {len(documents)} hosts are empty.")
+    typer.echo(f"{empty} of {len(documents)} hosts are {goal(documents)}.")

@@ -77,7 +77,7 @@ def load(path: Path, must_exist: bool = False) -> Faults:
         if must_exist:
             raise LabError(f"there is no file {path}") from error
         return Faults()
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise LabError(f"{path} is no YAML: {error}") from error
     try:
         return Faults.model_validate(content or {})

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from functions.migrate.amphora import judge_amphora
 from functions.migrate.model import MOVES, Action, DrainPolicy, Verdict
 from functions.migrate.obstacles import GONE, judge
 from shared.fleet.snapshot import Fleet, Group, Server
@@ -21,12 +22,16 @@ SHELVE = "shelve it and unshelve it: it starts on another host, with downtime"
 
 
 def verdict_of(fleet: Fleet, server: Server, policy: DrainPolicy) -> Verdict:
-    """What can be done with a server of the fleet, which is on one of its hosts: `judge`, and its affinity group's say.
+    """What can be done with a server of the fleet, which is on one of its hosts.
 
+    That is `judge`, what `judge_amphora` makes of it if it is one, and its affinity group's say.
     A move of a lone member comes with `force`. One whose group has members on other hosts too is left to
     `functions.migrate.targets`: Nova lets it go to those.
     """
-    verdict = judge(server, fleet.hosts[server.host or ""], policy)
+    host = fleet.hosts[server.host or ""]
+    verdict = judge(server, host, policy, fleet.version)
+    if amphora := fleet.amphorae.get(server.id):
+        verdict = judge_amphora(amphora, host, policy, verdict)
     if verdict.action not in MOVES:
         return verdict
     for group in fleet.groups_of.get(server.id, ()):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from functions.migrate.model import ACTIVE_MOVES, MOVES, Dispatch, DrainPolicy, Move, MoveState
+from functions.migrate.model import ACTIVE_MOVES, MOVES, Action, Dispatch, DrainPolicy, Move, MoveState
 from shared.fleet.snapshot import Group, Migration
 
 NO_GROUPS: Mapping[str, tuple[Group, ...]] = {}
@@ -31,7 +31,10 @@ def dispatch(
 
     Only one member of a server group, hard or soft, is in flight at a time: Nova checks the group before the move and
     not at its end, so that two of them may land on one host (https://bugs.launchpad.net/nova/+bug/1821755).
+
+    Failovers of amphorae are no migrations, and not started here: `functions.migrate.failover` does.
     """
+    moves = [move for move in moves if move.action is not Action.FAIL_OVER]
     held = [move for move in moves if move.state is MoveState.HELD]
     load = _Load(policy, source, _occupants(moves, in_flight, source, groups_of))
     others_left = any(_pending(move) for move in moves if not move.put_last)

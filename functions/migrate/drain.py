@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from functions.migrate import ending, fence, rhythm, service
+from functions.migrate.admission import as_fenced, check, net_services, refuse_bare_metal
 from functions.migrate.cancel import cancel
 from functions.migrate.events import DrainPlanned, DrainRequested
+from functions.migrate.failover import LOOK, follow_failovers, is_failover, start_failover
 from functions.migrate.follow import follow, set_aside
 from functions.migrate.model import Action, DrainPlan, MoveState
 from functions.migrate.moves import ServerMove, planned_steps
@@ -26,7 +28,6 @@ from shared.clock import Clock, SystemClock
 from shared.clouds import AnswerLost, Cloud, connect
 from shared.errors import Permanent, Rejected, Retry
 from shared.events import EventData
-from shared.fleet.snapshot import Fleet
 from shared.operations import Prepared, Work
 from shared.store import Operation, OperationState, Step
 
@@ -68,10 +69,15 @@ class Drain:
         for host in hosts:
             if host not in fleet.hosts:
                 raise UnknownHost(host, fleet)
-        _check(request, self._clock.now())
+        check(request, self._clock.now())
+        if not request.dry_run:
+            refuse_bare_metal(fleet, hosts)
         answer = None
         if request.dry_run:
-            plans = plan_drains(as_fenced(fleet, hosts, request.fenced), hosts, request.policy())
+            plans = tuple(
+                replace(plan, notes=(*plan.notes, *filter(None, [net_services(link.cloud, plan.host)])))
+                for plan in plan_drains(as_fenced(fleet, hosts, request.fenced), hosts, request.policy())
+            )
             answer = DrainPlanned.model_validate(documents(plans))
         else:
             link.leave_uncounted(hosts[0], link.cloud.requests - before)
@@ -138,6 +144,8 @@ def _plan(slice: Slice) -> None:
     wishes = {server: host for other in others for server, host in other.memo.get(SHARES, {}).items()}
     hosts = [slice.host, *sorted(_unplanned(slice, others) & fleet.hosts.keys())]
     plan, *shares = plan_drains(fleet, hosts, slice.policy, slice.avoided, planned=slice.promised, wishes=wishes)
+    if stays := net_services(slice.link.cloud, slice.host):
+        slice.work.memo[ending.STAYS] = stays
     if shares:
         slice.work.memo[SHARES] = {line.id: line.to for share in shares for line in share.servers if line.to}
     slice.mark("planned")
@@ -162,18 +170,6 @@ def _unplanned(slice: Slice, others: Iterable[Operation]) -> set[str]:
     taken them; two that plan at the same moment see the same cloud, and so come to the same plan.
     """
     return {other.target for other in others if "planned" not in other.memo}.intersection(slice.hosts)
-
-
-def as_fenced(fleet: Fleet, hosts: Iterable[str], fenced: str | None) -> Fleet:
-    """The fleet as it will be when the hosts that are stated to be dead are forced down, to be planned on before."""
-    if not fenced:
-        return fleet
-    dead = {
-        name: replace(fleet.hosts[name], state="down", forced_down=True, accepts=False)
-        for name in hosts
-        if name in fleet.hosts
-    }
-    return replace(fleet, hosts={**fleet.hosts, **dead})
 
 
 def _take_host(slice: Slice) -> None:
@@ -207,6 +203,7 @@ def _move(slice: Slice) -> float | None:
     work = slice.work
     if slice.unfinished():
         follow(slice)
+        follow_failovers(slice)
         starts_more = any(move.state is MoveState.HELD for move in slice.moves.values())
         verify(slice, at_once=not slice.active() and not (starts_more and work.may_start))
     if work.cancelled:
@@ -222,12 +219,21 @@ def _move(slice: Slice) -> float | None:
     if slice.policy.evacuate and _starts_more(slice) and fence.has_returned(slice):
         return _followed(slice)
     start_moves(slice)
-    moves = list(slice.moves.values())
+    start_failover(slice)
     if slice.active():
-        return rhythm.next_poll(moves, slice.now, max(1, slice.policy.per_source - 1))
+        return _next_poll(slice)
     if slice.unfinished():
         return rhythm.next_due(slice.unfinished(), slice.now, slice.work.operation.started_at or slice.now)
     return ending.prove_empty(slice)
+
+
+def _next_poll(slice: Slice) -> float:
+    """By the migrations' pace, and as often as a failover's end is looked for."""
+    moves = [move for move in slice.moves.values() if not is_failover(move)]
+    waits = [LOOK.total_seconds()] if any(map(is_failover, slice.active())) else []
+    if any(move.active for move in moves):
+        waits.append(rhythm.next_poll(moves, slice.now, max(1, slice.policy.per_source - 1)))
+    return min(waits)
 
 
 def _starts_more(slice: Slice) -> bool:
@@ -270,19 +276,3 @@ def _target_died(slice: Slice, move: ServerMove) -> None:
     slice.later(move)
     if ask_abort(slice, move, why) is not Abort.LATER and move.record.target_down >= DOWN_LOOKS:
         set_aside(slice, move, why, f"start nova-compute on {move.step.to}, which ends the move; then resume the drain")
-
-
-def _check(request: DrainRequested, now: datetime) -> None:
-    """What cannot be told from the request alone, or is not asked of drains that were accepted earlier.
-
-    A host whose servers may still run must not be evacuated: their disks would be written twice. Neither that it is
-    down nor that it is forced down says that it is off; only somebody can who has made sure.
-    """
-    if request.deadline is not None and request.deadline <= now:
-        raise Rejected(f"the deadline {request.deadline.isoformat()} has passed already; it is {now.isoformat()} now")
-    if request.evacuate and not request.fenced:
-        raise Rejected(
-            "an evacuation needs a statement that the host is off, and found none: a host that is only cut off still "
-            "runs its servers, whose disks would then be written twice. Make sure that it is off, then say who did "
-            "what: --fenced 'WHO switched it off, HOW'"
-        )

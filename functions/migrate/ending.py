@@ -14,6 +14,9 @@ from shared.fleet.snapshot import Server
 from shared.operations import Act
 from shared.store import OperationState
 
+STAYS = "stays"
+"""Where the memo keeps what is on the host beside servers, and stays there, in a sentence."""
+
 READS = 2
 """Reads in a row that must find nothing: a server whose migration has just ended may be missing from the first."""
 
@@ -75,7 +78,7 @@ def _count_empty(slice: Slice, unconfirmed: set[str]) -> float | None:
         slice.end(OperationState.HALTED, f"{slice.host} is empty, but {note}")
     else:
         odd = [move for move in moves if move.state is MoveState.DONE and move.step.error]
-        slice.end(OperationState.SUCCEEDED, _names(odd))
+        slice.end(OperationState.SUCCEEDED, "; ".join(filter(None, (_names(odd), memo.get(STAYS)))))
     return None
 
 

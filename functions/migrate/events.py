@@ -7,6 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
 from functions.migrate.model import DrainPolicy, OnStall
+from functions.migrate.network import events as network
+from functions.migrate.request import CloudRequest
 from shared.events import EventData, OperationAccepted, OperationFact, OperationsDue
 
 _DEFAULTS = DrainPolicy()
@@ -18,16 +20,7 @@ MOST_HOSTS = 50
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 
 
-class _CloudRequest(EventData):
-    """What every request says."""
-
-    cloud: str = Field(description="Name of the cloud in clouds.yaml.", min_length=1, max_length=200)
-    reason: str = Field(description="Why. It goes on record and into Nova's disabled_reason.", min_length=1,
-                        max_length=200, pattern=r"\S")  # fmt: skip
-    requester: str = Field(default="unknown", description="Who asks.", max_length=200)
-
-
-class DrainRequested(_CloudRequest):
+class DrainRequested(CloudRequest):
     """Empty a hypervisor: disable its service, move every server away, and prove that it is empty.
 
     Or several, which `hosts` or `aggregate` names: by one plan, in which none is another's target. Each has an
@@ -111,7 +104,7 @@ class DrainRequested(_CloudRequest):
         )
 
 
-class UndrainRequested(_CloudRequest):
+class UndrainRequested(CloudRequest):
     """Give a drained host back: enable its service, if the reason it is disabled for is still a drain's.
 
     One that was evacuated is waited for: its nova-compute must be back and have cleaned up what lives elsewhere now.
@@ -136,6 +129,7 @@ class DrainPlanned(EventData):
     hosts: list[dict[str, Any]] = Field(
         default_factory=list, description="Of several hosts: host, feasible, shortfall and seconds of each."
     )
+    notes: list[str] = Field(default_factory=list, description="What else should be known of the host, or the hosts.")
 
 
 class DrainAccepted(OperationAccepted):
@@ -255,9 +249,9 @@ class ServerMigrated(_ServerNews):
     again: bool = Field(default=False, description="Whether it will be tried again.")
 
 
-REQUESTS: tuple[type[EventData], ...] = (DrainRequested, UndrainRequested)
+REQUESTS: tuple[type[EventData], ...] = (DrainRequested, UndrainRequested, *network.REQUESTS)
 FACTS: tuple[type[EventData], ...] = (
     DrainPlanned, DrainAccepted, DrainStarted, DrainProgressed, DrainDue, DrainPaused, DrainResumed, DrainHalted,
     DrainCompleted, DrainFailed, DrainCancelled, UndrainAccepted, UndrainDue, UndrainCompleted, UndrainFailed,
-    ServerMigrating, ServerMigrated,
+    ServerMigrating, ServerMigrated, *network.FACTS,
 )  # fmt: skip

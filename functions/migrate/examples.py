@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from functions.migrate.network import examples as network
+
 _ID = "894d445b-625c-4501-abc1-15d70146670c"
 _ASKED = {"cloud": "paris", "host": "cmp07", "reason": "new memory, ticket 4711", "requester": "ann"}
 _OPERATION = {"operation": _ID, "cloud": "paris", "target": "cmp07", "reason": "new memory, ticket 4711",
@@ -70,5 +72,6 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "io.drover.undrain.due": {"kind": "undrain"},
     "io.drover.undrain.completed": _undrain("succeeded"),
     "io.drover.undrain.failed": _undrain("failed", note="cmp07 is disabled for another reason: 'broken fan'"),
+    **network.EXAMPLES,
 }  # fmt: skip
 """By event type."""

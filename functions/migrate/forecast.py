@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from functions.migrate.model import MOVES, Action
+from functions.migrate.model import AWAY, Action
 from shared.fleet.snapshot import Server
 
 MIB_PER_GIB = 1024
@@ -29,11 +29,15 @@ class Pace:
     """Cold migration, per GiB of local disk: a volume stays where it is."""
     rebuild: float = 30.0
     """Seconds of an evacuation beside the overhead: fetch the image, plug, boot."""
+    failover: float = 90.0
+    """Seconds of an amphora's failover beside the overhead: boot, plug the networks one by one, configure."""
 
     def seconds(self, server: Server, action: Action) -> float:
         """Forecast of one move; 0.0 for an action that moves nothing."""
-        if action not in MOVES:
+        if action not in AWAY:
             return 0.0
+        if action is Action.FAIL_OVER:
+            return self.overhead + self.failover
         if action is Action.EVACUATE:
             return self.overhead + self.rebuild
         if action is Action.COLD_MIGRATE:

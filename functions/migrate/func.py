@@ -1,4 +1,4 @@
-"""The door of `migrate`: drains of hypervisors."""
+"""The door of `migrate`: drains of hypervisors and of network nodes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 def kinds() -> Sequence[Kind]:
     """The kinds of operations that this function runs."""
     from functions.migrate.drain import Drain, Links
+    from functions.migrate.network.drain import NetworkDrain
+    from functions.migrate.network.undrain import NetworkUndrain
     from functions.migrate.undrain import Undrain
 
-    links = Links()  # one connection to a cloud serves both
-    return [Drain(links), Undrain(links)]
+    links = Links()  # one connection to a cloud serves all
+    return [Drain(links), Undrain(links), NetworkDrain(links), NetworkUndrain(links)]
 
 
 door = Door("migrate", kinds)

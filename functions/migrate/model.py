@@ -16,6 +16,8 @@ class Action(StrEnum):
     """Moves while it is stopped; a running server is stopped for it, only with `allow_downtime`."""
     EVACUATE = "evacuate"
     """Is built again elsewhere, from a host that is proven dead."""
+    FAIL_OVER = "fail-over"
+    """An amphora of Octavia's: Octavia builds a new one wherever Nova's scheduler puts it, and deletes this one."""
     WAIT = "wait"
     """Somebody else works on it right now (a task or a migration is under way): look again later."""
     LEAVE = "leave"
@@ -25,7 +27,10 @@ class Action(StrEnum):
 
 
 MOVES = frozenset({Action.LIVE_MIGRATE, Action.COLD_MIGRATE, Action.EVACUATE})
-"""The actions that ask Nova to move a server."""
+"""The actions that ask Nova to move a server, to a named target."""
+
+AWAY = MOVES | {Action.FAIL_OVER}
+"""The actions by which a server leaves the host."""
 
 
 class OnStall(StrEnum):
@@ -112,7 +117,9 @@ class DrainPlan:
     """In the order in which they would start: the most urgent first, then the longest."""
     shortfall: Shortfall | None
     seconds: float
-    """Forecast of the whole drain, with the host's moves `per_source` - 1 at a time."""
+    """Forecast of the whole drain, with the host's moves `per_source` - 1 at a time and one failover."""
+    notes: tuple[str, ...] = ()
+    """What else whoever reads the plan should know of the host, a sentence each."""
 
 
 class MoveState(StrEnum):

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from functions.migrate.model import ACTIVE_MOVES, UNFINISHED, Action, Move, MoveState, PlannedServer
-from shared.fleet.snapshot import Fleet, Migration, Server
+from shared.fleet.snapshot import Amphora, Fleet, Migration, Server
 from shared.store import Step
 
 ORDINARY = 3
@@ -41,6 +41,12 @@ class MoveRecord(BaseModel):
     """As in `Move`."""
     told: str = ""
     """The target of the move whose begin its owner was told, as long as its end was not; else empty."""
+    amphora: str = ""
+    """Id of the amphora that the server is, if it is to be failed over."""
+    balancer: str = ""
+    """Id of that amphora's load balancer."""
+    role: str = ""
+    """The amphora's role."""
     force: bool = False
     """It is asked for past Nova's scheduler, as `Verdict.force` says."""
     known: list[str] = []
@@ -140,6 +146,13 @@ class ServerMove:
             put_last=record.put_last,
         )
 
+    def carries(self, amphora: Amphora | None) -> None:
+        """Note which amphora the server is, if it is one."""
+        record = self.record
+        record.amphora, record.balancer, record.role = (
+            (amphora.id, amphora.balancer or "", amphora.role) if amphora else ("", "", "")
+        )
+
     def forget_request(self) -> None:
         """Back to before our last request: nothing of it is followed any more."""
         record = self.record
@@ -168,6 +181,7 @@ def _planned_step(line: PlannedServer, fleet: Fleet, now: datetime) -> Step:
         groups=[group.id for group in fleet.groups_of.get(line.id, ())],
         force=line.force,
     )
+    move.carries(fleet.amphorae.get(line.id))
     move.put(to=line.to)
     if line.action in (Action.CANNOT, Action.LEAVE):
         move.put(MoveState.LEFT, error=line.reason, finished_at=now)

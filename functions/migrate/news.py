@@ -1,7 +1,7 @@
 """What the owners of servers are told: that a server is about to be moved, and what has become of it.
 
 Every `….migrating` is followed by one `….migrated`, also when the request was taken back or Nova did not take it. Moves
-that somebody else has started are theirs to tell.
+that somebody else has started are theirs to tell. Of failovers nothing is told: an amphora is Octavia's own server.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from functions.migrate.events import ServerMigrated, ServerMigrating
-from functions.migrate.model import MoveState
+from functions.migrate.model import Action, MoveState
 from functions.migrate.moves import ServerMove
 from shared.operations import News
 from shared.store import Operation
@@ -27,7 +27,7 @@ RESULTS = {
 def news_of(operation: Operation, move: ServerMove) -> list[News]:
     """What is new about a move since this was asked for last, which the move remembers in its record."""
     record = move.record
-    if move.state is MoveState.SUBMITTING and not record.told:
+    if move.state is MoveState.SUBMITTING and not record.told and move.action is not Action.FAIL_OVER:
         record.told = move.step.to or ""
         return [News(ServerMigrating(**_data(operation, move)), move.server)]
     if not record.told or move.state not in RESULTS:

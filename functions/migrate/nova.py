@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from shared.clouds.answers import readable
 from shared.clouds.errors import Refused, redacted
 from shared.errors import Rejected
 from shared.fleet.parse import moment
@@ -90,8 +91,8 @@ class Nova:
     def disable(self, service: ComputeService, reason: str) -> ComputeService:
         """Keep the scheduler from placing anything there; what runs goes on.
 
-        A service that is disabled for the same reason is left so (Nova's 400 "No updates were requested"). Nova
-        replaces another reason without a word: look at `service` first, if it is not to be lost.
+        Disabling a disabled service is no error (200). Nova replaces another's reason without a word: look at
+        `service` first, if it is not to be lost.
         """
         return self._update(service, {"status": "disabled", "disabled_reason": reason[:255]})
 
@@ -111,17 +112,27 @@ class Nova:
         """The compute services of all hosts."""
         return self._services({})
 
+    @readable
     def _services(self, query: Mapping[str, str]) -> list[ComputeService]:
         answer = self._compute.get("/os-services", params={"binary": "nova-compute", **query})
         return [_service(entry) for entry in answer["services"]]
 
+    @readable
     def _update(self, service: ComputeService, change: dict[str, Any]) -> ComputeService:
+        return _service(self._compute.put(f"/os-services/{service.id}", json=change)["service"])
+
+    # -- servers ----------------------------------------------------------------------------------------------
+
+    @readable
+    def exists(self, server: str) -> bool:
+        """Whether Nova still has a server; one that is just being deleted is there."""
         try:
-            return _service(self._compute.put(f"/os-services/{service.id}", json=change)["service"])
+            found = self._compute.get(f"/servers/{server}")["server"]
         except Refused as refused:
-            if refused.status == 400 and "No updates were requested" in refused.message:
-                return self.service(service.host)
+            if refused.status == 404:
+                return False
             raise
+        return bool(found["status"] != "DELETED")
 
     # -- moves ------------------------------------------------------------------------------------------------
 
@@ -218,11 +229,13 @@ class Nova:
         """
         self._compute.post(f"/servers/{server}/migrations/{migration}/action", json={"force_complete": None})
 
+    @readable
     def progress(self, server: str) -> list[Progress]:
         """The server's live migrations that are under way: one, or none when it has ended (or is not queued yet)."""
         answer = self._compute.get(f"/servers/{server}/migrations")
         return [_progress(entry) for entry in answer["migrations"]]
 
+    @readable
     def failure_reason(self, server: str, since: datetime | None = None) -> str:
         """Why the server's last move failed, in a sentence for people; two requests.
 

@@ -1,66 +1,25 @@
 """Whether a server can be moved as it is: the rules of Nova, one line each, without looking for a target yet.
 
 Sources: the decorators of `nova/compute/api.py` (`live_migrate`, `resize`, `evacuate`, `shelve`) and the map from
-vm_state and task_state to status in `nova/api/openstack/common.py`, both of 2026.1.
-
-What a snapshot does not show is left to Nova to refuse: Manila shares, ports of Cyborg, the CPU model. Nor does it
-show whether the alias of a PCI device says `live_migratable`: every such device is taken to bind its server.
+vm_state and task_state to status in `nova/api/openstack/common.py`, both of 2026.1. What binds a server beside its
+status is in `functions.migrate.features`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
+from functions.migrate.features import NOTES, PASSED_THROUGH, Version, first_feature, has_vgpu
 from functions.migrate.model import MOVES, Action, DrainPolicy, Verdict
 from shared.fleet.snapshot import Host, Server
 
 DOWNTIME = "cold migration with --allow-downtime"
 
+VGPU = "vGPU: migrates live from Nova 2024.1 on, with libvirt 8.6 and QEMU 8.1 on both hosts"
+
 GUEST_OFF = frozenset({4, 6, 7})
 """Power states (shutdown, crashed, suspended) in which Nova refuses a live migration, whatever the status says."""
-
-
-@dataclass(frozen=True, slots=True)
-class Feature:
-    """Something that a server has and that forbids some ways of moving it."""
-
-    name: str
-    """In the operator's words."""
-    present: Callable[[Server], bool]
-    live: bool = False
-    cold: bool = True
-    evacuate: bool = True
-
-
-FEATURES = (
-    Feature("memory encryption (SEV)", lambda server: _wants(server, "mem_encryption")),
-    Feature("vTPM", lambda server: _has_bound_tpm(server)),
-    Feature("vTPM", lambda server: _has_tpm(server), live=True, evacuate=False),
-    Feature("PCI device", lambda server: _has_pci(server)),
-    Feature("persistent memory", lambda server: bool(server.extra_specs.get("hw:pmem"))),
-    Feature("accelerator", lambda server: bool(server.extra_specs.get("accel:device_profile")), cold=False),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something that a server has which does not forbid a move, but that whoever reads the plan should know."""
-
-    text: str
-    present: Callable[[Server], bool]
-
-
-NOTES = (
-    Note("pinned CPUs: Nova itself looks for free ones on the target", lambda server: _is_pinned(server)),
-    Note("huge pages: Nova itself looks for free ones on the target", lambda server: _has_huge_pages(server)),
-    Note(
-        "NUMA topology: Nova itself looks whether it fits the target",
-        lambda server: _setting(server, "numa_nodes") != "",
-    ),
-    Note("PCI device: Nova itself looks for a free one on the target", lambda server: _has_pci(server)),
-)
-"""A plan cannot see NUMA cells and PCI devices: what does not fit is refused by Nova, and tried on another target."""
 
 
 def _cannot(reason: str, way_out: str) -> Verdict:
@@ -100,6 +59,9 @@ STATES: Mapping[str, Verdict] = {
 }
 """What a status means on a living host, for those that are neither moved nor gone."""
 
+IRONIC = "ironic"
+"""Nova's hypervisor_type of Ironic's nodes."""
+
 BARE_METAL = _cannot(
     "bare metal (Ironic): the server is the machine itself, and nothing can move it",
     "its owner builds it again on another node; the others of this nova-compute are not touched either",
@@ -114,16 +76,18 @@ EVACUABLE = frozenset({"ACTIVE", "SHUTOFF", "ERROR", "REBOOT", "HARD_REBOOT", "P
 """Statuses whose vm_state is ACTIVE, STOPPED or ERROR: an evacuation ignores what task was under way."""
 
 
-def judge(server: Server, host: Host, policy: DrainPolicy) -> Verdict:
-    """What can be done with `server`, which is on `host`, within `policy`.
+def judge(server: Server, host: Host, policy: DrainPolicy, version: Version | None = None) -> Verdict:
+    """What can be done with `server`, which is on `host`, within `policy`, by a Nova of this microversion.
 
     The verdict never depends on other servers or on targets. It is a move, WAIT (a task is under way), LEAVE (it goes
     away by itself or holds nothing here) or CANNOT, with the reason and the cheapest way out for a person.
     """
-    verdict = _judge(server, host, policy)
+    verdict = _judge(server, host, policy, version)
     if verdict.action not in MOVES:
         return verdict
     notes = [note.text for note in NOTES if note.present(server)]
+    if verdict.action is Action.LIVE_MIGRATE and (ports := sorted(server.vnic_types & PASSED_THROUGH)):
+        notes.append(f"port of type {', '.join(ports)}: unplugged during the move, so that packets are lost")
     return replace(verdict, reason=_join(_lock_note(server) if server.locked else "", verdict.reason, *notes))
 
 
@@ -132,12 +96,12 @@ def is_dead(host: Host) -> bool:
     return host.state != "up" or host.forced_down
 
 
-def _judge(server: Server, host: Host, policy: DrainPolicy) -> Verdict:
+def _judge(server: Server, host: Host, policy: DrainPolicy, version: Version | None) -> Verdict:
     if gone := GONE.get(server.status):
         return gone
     if server.task_state == "deleting":
         return _leave("being deleted")
-    if host.hypervisor.lower() == "ironic":
+    if host.hypervisor.lower() == IRONIC:
         return BARE_METAL
     if is_dead(host):
         return _from_dead_host(server, host, policy)
@@ -148,20 +112,19 @@ def _judge(server: Server, host: Host, policy: DrainPolicy) -> Verdict:
     if server.status == "SHUTOFF":
         return _cold(server, Verdict(Action.COLD_MIGRATE))
     if server.status in ("ACTIVE", "PAUSED"):
-        return _running(server, policy)
+        return _running(server, policy, version)
     return _cannot(f"in {server.status}, which Nova does not migrate", "bring it to ACTIVE or SHUTOFF first")
 
 
-def _running(server: Server, policy: DrainPolicy) -> Verdict:
+def _running(server: Server, policy: DrainPolicy, version: Version | None) -> Verdict:
     """A guest that runs or is paused moves live, unless something it has forbids it."""
-    feature = _first(server, lambda feature: not feature.live)
+    feature = first_feature(server, lambda feature: not feature.moves_live(version))
     if feature:
         return _cold(server, _with_downtime(server, feature.name, policy))
     if server.power_state in GUEST_OFF:
         off = "ACTIVE for Nova, but its guest is off"
         return _cold(server, _with_downtime(server, off, policy, "stop it, then it is cold-migrated"))
-    vgpu = any(key.startswith("resources") and key.endswith(":VGPU") for key in server.extra_specs)
-    return Verdict(Action.LIVE_MIGRATE, "vGPU: migrates live from Nova 2024.1 on" if vgpu else "")
+    return Verdict(Action.LIVE_MIGRATE, VGPU if has_vgpu(server) else "")
 
 
 def _with_downtime(server: Server, obstacle: str, policy: DrainPolicy, way_out: str = DOWNTIME) -> Verdict:
@@ -174,10 +137,10 @@ def _with_downtime(server: Server, obstacle: str, policy: DrainPolicy, way_out: 
 
 def _cold(server: Server, verdict: Verdict) -> Verdict:
     """`verdict`, unless the server has something that Nova does not cold-migrate either."""
-    if feature := _first(server, lambda feature: not feature.cold):
+    if feature := first_feature(server, lambda feature: not feature.cold):
         return _cannot(
             f"{feature.name}: Nova migrates it neither live nor cold",
-            "shelve it, which frees this host, and unshelve it elsewhere (it is down meanwhile)",
+            feature.way_out,
         )
     return verdict
 
@@ -200,45 +163,10 @@ def _from_dead_host(server: Server, host: Host, policy: DrainPolicy) -> Verdict:
             f"in {server.status} on a dead host: Nova evacuates only ACTIVE, SHUTOFF and ERROR",
             "openstack server set --state error, then evacuate it",
         )
-    if feature := _first(server, lambda feature: not feature.evacuate):
+    if feature := first_feature(server, lambda feature: not feature.evacuate):
         return _cannot(f"{feature.name}: Nova does not evacuate it", "bring the host back, or restore its backup")
     lost = "" if server.volume_backed else "its local disk is lost unless Nova's storage is shared"
     return Verdict(Action.EVACUATE, lost)
-
-
-def _first(server: Server, forbids: Callable[[Feature], bool]) -> Feature | None:
-    return next((feature for feature in FEATURES if forbids(feature) and feature.present(server)), None)
-
-
-def _wants(server: Server, name: str) -> bool:
-    values = (server.extra_specs.get(f"hw:{name}"), server.image_properties.get(f"hw_{name}"))
-    return any(str(value).lower() in ("true", "1", "yes", "on", "t", "y") for value in values if value is not None)
-
-
-def _setting(server: Server, name: str) -> str:
-    """What the flavor says, or else the image (Nova lets the image say only what the flavor leaves open)."""
-    return str(server.extra_specs.get(f"hw:{name}") or server.image_properties.get(f"hw_{name}") or "").lower()
-
-
-def _is_pinned(server: Server) -> bool:
-    return _setting(server, "cpu_policy") in ("dedicated", "mixed")
-
-
-def _has_huge_pages(server: Server) -> bool:
-    return _setting(server, "mem_page_size") not in ("", "small", "any")
-
-
-def _has_pci(server: Server) -> bool:
-    return bool(server.extra_specs.get("pci_passthrough:alias"))
-
-
-def _has_tpm(server: Server) -> bool:
-    return bool(server.extra_specs.get("hw:tpm_version") or server.image_properties.get("hw_tpm_version"))
-
-
-def _has_bound_tpm(server: Server) -> bool:
-    """Only a secret that the hosts hold travels live; the default is the user's (`hw:tpm_secret_security`, 2026.1)."""
-    return _has_tpm(server) and server.extra_specs.get("hw:tpm_secret_security") != "host"
 
 
 def _lock_note(server: Server) -> str:

@@ -11,9 +11,10 @@ from difflib import get_close_matches
 from typing import Any
 
 from functions.migrate.affinity import verdict_of
+from functions.migrate.amphora import failover_ranks
 from functions.migrate.explain import amounts
 from functions.migrate.forecast import DEFAULT_PACE, Pace, makespan
-from functions.migrate.model import MOVES, Action, DrainPlan, DrainPolicy, PlannedServer, Shortfall, Verdict
+from functions.migrate.model import AWAY, MOVES, Action, DrainPlan, DrainPolicy, PlannedServer, Shortfall, Verdict
 from functions.migrate.obstacles import is_dead
 from functions.migrate.targets import NOWHERE, Choice, Packing
 from functions.migrate.urgency import note, ranks
@@ -79,7 +80,7 @@ def plan_drains(
     ]
     packing = _pack(fleet, movers, avoid=avoid.union(hosts), planned=planned, wishes=wishes, spread=policy.evacuate)
     rescued = [server for server in movers if policy.evacuate and server.id in packing.targets]
-    order = ranks(fleet, rescued)
+    order = ranks(fleet, rescued) | _failovers(fleet, prospects)
     return tuple(_plan(prospect, packing, order, policy, pace) for prospect in prospects)
 
 
@@ -130,11 +131,40 @@ def _plan(
     lines.sort(key=lambda line: _place(line, line.id in adopted))
     return DrainPlan(
         host=prospect.host,
-        feasible=all(line.action in MOVES or line.action is Action.LEAVE for line in lines),
+        feasible=all(line.action in AWAY or line.action is Action.LEAVE for line in lines),
         servers=tuple(lines),
         shortfall=_shortfall([server for server in servers.values() if server.id in refused], packing),
-        seconds=makespan([line.seconds for line in lines if line.action in MOVES], policy.per_source - 1),
+        seconds=_seconds(lines, policy),
+        notes=_notes(prospect),
     )
+
+
+def _failovers(fleet: Fleet, prospects: Sequence[_Prospect]) -> dict[str, int]:
+    """The order of the amphorae that are failed over, of all hosts together."""
+    failing = [
+        (fleet.amphorae[name], prospect.servers[name].name)
+        for prospect in prospects
+        for name, verdict in prospect.verdicts.items()
+        if verdict.action is Action.FAIL_OVER
+    ]
+    return failover_ranks(failing)
+
+
+def _seconds(lines: Sequence[PlannedServer], policy: DrainPolicy) -> float:
+    """Failovers go on beside the moves, one after the other."""
+    moves = makespan([line.seconds for line in lines if line.action in MOVES], policy.per_source - 1)
+    return max(moves, sum(line.seconds for line in lines if line.action is Action.FAIL_OVER))
+
+
+def _notes(prospect: _Prospect) -> tuple[str, ...]:
+    """What cannot be seen in the servers' own lines."""
+    if number := sum(bool(server.volumes) for server in prospect.servers.values()):
+        have = "1 server has volumes" if number == 1 else f"{number} servers have volumes"
+        return (
+            f"{have}: whether Cinder keeps any of them on {prospect.host} itself, Nova does not show (openstack volume "
+            "service list --service cinder-volume does)",
+        )
+    return ()
 
 
 def _noted(verdict: Verdict, server: Server, prospect: _Prospect) -> Verdict:
@@ -149,9 +179,10 @@ def _noted(verdict: Verdict, server: Server, prospect: _Prospect) -> Verdict:
     return replace(verdict, reason="; ".join(filter(None, (verdict.reason, attached, wish))))
 
 
-def _place(line: PlannedServer, adopted: bool) -> tuple[bool, bool, int, float, str, str]:
+def _place(line: PlannedServer, adopted: bool) -> tuple[bool, bool, bool, int, float, str, str]:
     """Where a line stands in the plan."""
-    return line.action not in MOVES, not adopted, line.rank, -line.seconds, line.name, line.id
+    failover = line.action is Action.FAIL_OVER
+    return line.action not in AWAY, not adopted, failover, line.rank, -line.seconds, line.name, line.id
 
 
 def document(plan: DrainPlan) -> dict[str, Any]:
@@ -176,6 +207,7 @@ def document(plan: DrainPlan) -> dict[str, Any]:
         "shortfall": shortfall
         and {"servers": list(shortfall.servers), "missing": dict(shortfall.missing), "text": shortfall.text},
         "seconds": round(plan.seconds, 1),
+        "notes": list(plan.notes),
     }
 
 

@@ -44,6 +44,8 @@ def _undecided(slice: Slice, move: ServerMove) -> bool:
     step = move.step
     if move.state is not MoveState.HELD or (step.not_before is not None and step.not_before > slice.now):
         return False
+    if move.action is Action.FAIL_OVER:  # it has no target, and is looked at once more when its turn comes
+        return False
     return step.to is None or move.action not in MOVES or step.to in slice.avoided
 
 
@@ -68,8 +70,13 @@ def _decide(slice: Slice, fleet: Fleet, move: ServerMove) -> None:
         arrived(slice, move)  # gone or moved away by others: its verification tells
         return
     verdict = verdict_of(fleet, server, slice.policy)
+    move.carries(fleet.amphorae.get(server.id))
     if verdict.action in MOVES:
         _choose(slice, fleet, move, server, verdict)
+    elif verdict.action is Action.FAIL_OVER:
+        move.record.waits, move.record.waiting_since = 0, None
+        move.record.seconds = DEFAULT_PACE.seconds(server, verdict.action)
+        slice.later(move.put(action=verdict.action, to=None, not_before=None))
     elif verdict.action is Action.WAIT:
         _wait_for_others(slice, move, verdict)
     else:

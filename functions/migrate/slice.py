@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from functions.migrate.events import DrainRequested
-from functions.migrate.model import ACTIVE_MOVES, UNFINISHED, DrainPolicy, MoveState
+from functions.migrate.model import ACTIVE_MOVES, UNFINISHED, Action, DrainPolicy, MoveState
 from functions.migrate.moves import ServerMove, in_flight
 from functions.migrate.news import news_of
 from functions.migrate.nova import Nova
+from functions.migrate.octavia import Octavia
 from shared.clouds import Cloud
 from shared.fleet.reader import read_fleet, read_migrations
 from shared.fleet.snapshot import Fleet, Group, Host, Migration
@@ -101,6 +102,7 @@ class Slice:
         self.work = work
         self.link = link
         self.nova = link.nova
+        self.octavia = Octavia(link.cloud)
         self.now = work.clock.now()
         self.host = work.operation.target
         self.request = DrainRequested.model_validate(work.operation.parameters)
@@ -146,7 +148,8 @@ class Slice:
         aside = {server for server, move in self.moves.items() if move.state is MoveState.FAILED}
         rows = [row for row in in_flight(self.rows) if row.server not in aside]
         seen = {row.server for row in rows}
-        unseen = [step for step in self.work.other_steps(ACTIVE_MOVES) if step.subject not in seen]
+        others = [step for step in self.work.other_steps(ACTIVE_MOVES) if step.action != Action.FAIL_OVER]
+        unseen = [step for step in others if step.subject not in seen]
         return rows + [
             Migration(0, "", step.subject, None, step.to, "queued", "live-migration", self.now, self.now)
             for step in unseen

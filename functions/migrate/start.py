@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from functions.migrate.dispatch import dispatch
+from functions.migrate.features import refused
 from functions.migrate.follow import fail
 from functions.migrate.model import Action, MoveState
 from functions.migrate.moves import ServerMove
@@ -47,9 +48,9 @@ def _start(slice: Slice, move: ServerMove) -> None:
     slice.save(move, acts=[Act(step.action, move.server, before, after)])
     held_up = (slice.work.clock.now() - record.submitted_at).total_seconds()
     if not slice.work.may_start or held_up > PATIENCE:
-        _take_back(slice, move)
+        take_back(slice, move)
     elif not _others_allow(slice, move):
-        _take_back(slice, move, YIELD_SECONDS)
+        take_back(slice, move, YIELD_SECONDS)
     else:
         _ask(slice, move)
 
@@ -81,14 +82,14 @@ def _ask(slice: Slice, move: ServerMove) -> None:
     except AnswerLost:
         return  # it stays `submitting`: the next look at the cloud tells
     except Retry as error:
-        _take_back(slice, move, error.after)
+        take_back(slice, move, error.after)
     except Refused as refusal:
         _refused(slice, move, refusal)
     else:
         slice.later(move.put(MoveState.MOVING, error=None))
 
 
-def _take_back(slice: Slice, move: ServerMove, after: float = 0.0) -> None:
+def take_back(slice: Slice, move: ServerMove, after: float = 0.0) -> None:
     """Nova was not asked, or did not listen: nothing has happened, and the try does not count."""
     move.forget_request()
     move.put(MoveState.HELD, attempts=move.step.attempts - 1)
@@ -100,6 +101,11 @@ def _refused(slice: Slice, move: ServerMove, refusal: Refused) -> None:
         move.forget_request()
         move.put(MoveState.GONE, error="deleted during the drain", finished_at=slice.now)
         slice.later(move, acts=[Act("server is gone", move.server)])
+    elif hopeless := refused(refusal.message):
+        move.forget_request()
+        move.record.way_out = hopeless.way_out
+        move.put(MoveState.LEFT, action=hopeless.action, to=None, error=hopeless.reason, finished_at=slice.now)
+        slice.later(move, acts=[Act("leave server", move.server, after={"reason": hopeless.reason})])
     elif refusal.status == 409 and move.record.conflicts == 0:
         # Its state has changed since we looked: a new look decides what is to be done with it.
         move.forget_request()

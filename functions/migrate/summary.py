@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from functions.migrate.forecast import makespan
-from functions.migrate.model import ACTIVE_MOVES, MOVES, MoveState
+from functions.migrate.model import ACTIVE_MOVES, MOVES, Action, MoveState
 from functions.migrate.moves import ServerMove
 from shared.store import ENDED, Operation, OperationState, Step
 
@@ -64,7 +64,9 @@ def _eta(operation: Operation, moves: Sequence[ServerMove]) -> float | None:
     if operation.finished_at is not None:
         return 0.0
     ended = (MoveState.DONE, MoveState.ARRIVED)
-    left = [move for move in moves if move.unfinished and move.state not in ended and move.action in MOVES]
+    unended = [move for move in moves if move.unfinished and move.state not in ended]
+    failovers = sum(move.record.seconds for move in unended if move.action is Action.FAIL_OVER)  # one at a time
+    left = [move for move in unended if move.action in MOVES]
     seconds = [move.record.seconds for move in left]
     through = [move for move in moves if move.state in ended and move.record.seconds_taken]
     if through:
@@ -72,4 +74,4 @@ def _eta(operation: Operation, moves: Sequence[ServerMove]) -> float | None:
         taken = sum(move.record.seconds_taken or 0.0 for move in through)
         seconds = [each * taken / forecast for each in seconds] if forecast else seconds
     at_a_time = max(1, int(operation.parameters.get("concurrency", 2)) - 1)
-    return round(makespan(seconds, at_a_time), 1) if seconds else 0.0
+    return round(max(makespan(seconds, at_a_time), failovers), 1)

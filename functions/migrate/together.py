@@ -53,6 +53,7 @@ def documents(plans: tuple[DrainPlan, ...]) -> dict[str, Any]:
         "servers": [server for one in each for server in one["servers"]],
         "shortfall": _sum(shortfalls) if shortfalls else None,
         "seconds": max(one["seconds"] for one in each),
+        "notes": [note for one in each for note in one["notes"]],
         "hosts": [{key: one[key] for key in ("host", "feasible", "shortfall", "seconds")} for one in each],
     }
 

@@ -43,7 +43,7 @@ def load(cloud: SimulatedCloud, path: Path) -> None:
             document = json.load(file)
     except FileNotFoundError as error:
         raise LabError(f"there is no file {path}") from error
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise LabError(f"{path} is no JSON: {error}") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         found = document.get("format") if isinstance(document, dict) else type(document).__name__
@@ -84,11 +84,11 @@ class _Loader:
             for number, entry in enumerate(servers):
                 try:
                     self._server(entry, pairs.get(entry["id"]))
-                except (LookupError, TypeError, AttributeError) as error:
+                except (LookupError, TypeError, ValueError, AttributeError) as error:
                     raise LabError(f"{self._path}: servers[{number}]: {_told(error)}") from error
             for group in document.get("groups", ()):
                 self._group(group)
-        except (LookupError, TypeError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise LabError(f"{self._path}: {_told(error)}") from error
         self._world.servers.seal(self._world.time)
 
@@ -109,7 +109,7 @@ class _Loader:
                 )
                 for aggregate in entry.get("aggregates", ()):
                     aggregates.setdefault(aggregate, []).append(name)
-            except (LookupError, TypeError, AttributeError) as error:
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
                 raise LabError(f"{self._path}: hosts[{number}]: {_told(error)}") from error
         for aggregate, hosts in aggregates.items():
             self._cloud.add_aggregate(aggregate, hosts, {aggregate: "true"})

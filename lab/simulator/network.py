@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from lab.simulator.records import Server, new_id
+from lab.simulator.records import new_id
 from lab.simulator.world import World
 
 FAILOVER = 3.0
@@ -44,6 +44,8 @@ class Agent:
     """It reports, but does nothing of what it is told: Neutron writes a router down for it, and answers 500."""
     description: str | None = None
     zone: str | None = None
+    mode: str = "legacy"
+    """Of an L3 agent: legacy, dvr or dvr_snat."""
 
 
 @dataclass(slots=True)
@@ -60,6 +62,13 @@ class Router:
     """The agent that carries it in truth."""
     last: str | None = None
     """The agent that was active last."""
+    ready: set[str] = field(default_factory=set)
+    """Agents that have it set up, of a HA router also those that stand by."""
+    distributed: bool = False
+    admin_up: bool = True
+    """Its owner has not switched it off: of one that is nobody carries anything."""
+    hints: list[str] = field(default_factory=list)
+    """The availability zones that its agents must be in."""
 
 
 @dataclass(slots=True)
@@ -72,6 +81,7 @@ class Network:
     serving: set[str] = field(default_factory=set)
     """Agents that answer DHCP requests in truth: a moment after they were bound."""
     details: dict[str, Any] = field(default_factory=dict)
+    hints: list[str] = field(default_factory=list)
 
 
 class Networking:
@@ -87,23 +97,27 @@ class Networking:
 
     # -- setting up -------------------------------------------------------------------------------------------
 
-    def add_agent(self, kind: str, host: str, zone: str | None = None) -> Agent:
+    def add_agent(self, kind: str, host: str, zone: str | None = None, **details: Any) -> Agent:
         """Add an agent of one of `KINDS`."""
-        agent = Agent(new_id(), kind, host, self.world.time, zone=zone)
+        agent = Agent(new_id(), kind, host, self.world.time, zone=zone, **details)
         self.agents[agent.id] = agent
         return agent
 
-    def add_router(self, name: str, agents: list[Agent], *, ha: bool = False, project: str = "admin") -> Router:
+    def add_router(
+        self, name: str, agents: list[Agent], *, ha: bool = False, project: str = "admin", **details: Any
+    ) -> Router:
         """Add a router that is bound already; the first agent carries it."""
-        router = Router(new_id(), name, project, ha, [agent.id for agent in agents])
-        router.active = router.last = router.agents[0] if router.agents else None
+        router = Router(new_id(), name, project, ha, [agent.id for agent in agents], **details)
+        router.ready = {agent.id for agent in agents if self.serves(agent)}
+        router.active = router.last = next((id for id in router.agents if id in router.ready), None)
         self.routers[router.id] = router
         return router
 
-    def add_network(self, name: str, agents: list[Agent]) -> Network:
+    def add_network(self, name: str, agents: list[Agent], hints: list[str] | None = None) -> Network:
         """Add a network that is served already."""
         ids = [agent.id for agent in agents]
-        network = Network(new_id(), name, ids, set(ids))
+        serving = {agent.id for agent in agents if self.serves(agent)}
+        network = Network(new_id(), name, ids, serving, hints=hints or [])
         self.networks[network.id] = network
         return network
 
@@ -157,7 +171,7 @@ class Networking:
         if agent.admin_up == up:
             return
         agent.admin_up = up
-        self.world.act("agent-enable" if up else "agent-disable", None, agent.host)
+        self.world.act("agent-enable" if up else "agent-disable", agent.id, agent.host)
         self.world.after(SYNC, lambda: self.resync(agent))
 
     def resync(self, agent: Agent) -> None:
@@ -173,17 +187,18 @@ class Networking:
 
     def _settle(self, router: Router) -> None:
         """If who carries the router can't any more, another of its agents takes over, a HA router's only."""
-        if router.active in router.agents and self.serves(self.agents[router.active or ""]):
+        able = [id for id in router.agents if router.admin_up and id in self.agents and self.serves(self.agents[id])]
+        router.ready = set(able)
+        if router.active in able:
             return
         router.active = None
-        able = [id for id in router.agents if id in self.agents and self.serves(self.agents[id])]
         if able and not router.ha:
             router.active = router.last = able[0]
         elif able:
             self.world.after(FAILOVER, lambda: self._take_over(router))
 
     def _take_over(self, router: Router) -> None:
-        able = [id for id in router.agents if id in self.agents and self.serves(self.agents[id])]
+        able = [id for id in router.agents if router.admin_up and id in self.agents and self.serves(self.agents[id])]
         if router.active is None and able:
             router.active = router.last = able[0]
 
@@ -211,6 +226,7 @@ class Networking:
     def unbind_router(self, router: Router, agent: Agent) -> None:
         """The agent drops the router at once."""
         router.agents.remove(agent.id)
+        router.ready.discard(agent.id)
         self.world.act("router-remove", router.id, agent.host)
         if router.active == agent.id:
             router.active = None
@@ -228,25 +244,13 @@ class Networking:
         network.serving.discard(agent.id)
         self.world.act("network-remove", network.id, agent.host)
 
-    # -- ports ------------------------------------------------------------------------------------------------
+    # -- what the agents say of themselves --------------------------------------------------------------------
 
-    def port_of(self, server: Server) -> dict[str, Any]:
-        """The only port of a server: bound where the server is."""
-        bound = server.host is not None
-        alive = server.host in self.world.hosts and not self.world.hosts[server.host].dead
-        return {
-            "id": str(uuid.uuid5(SPACE, server.id)),
-            "name": "",
-            "network_id": NETWORK,
-            "project_id": server.project,
-            "tenant_id": server.project,
-            "admin_state_up": True,
-            "status": "ACTIVE" if bound and alive else "DOWN",
-            "device_id": server.id,
-            "device_owner": "compute:nova",
-            "fixed_ips": [],
-            "binding:vnic_type": "normal",
-            "binding:host_id": server.host or "",
-            "binding:vif_type": "ovs" if bound else "unbound",
-            "binding:profile": {},
-        }
+    def configurations(self, agent: Agent) -> dict[str, Any]:
+        """An agent's report, as far as somebody may want to know it."""
+        if agent.kind == "l3":
+            carried = sum(agent.id in router.ready for router in self.routers.values())
+            return {"agent_mode": agent.mode, "handle_internal_only_routers": True, "routers": carried}
+        if agent.kind == "dhcp":
+            return {"networks": sum(agent.id in each.serving for each in self.networks.values())}
+        return {}

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any
 
 from lab.simulator.network import KINDS, Agent, Network, Networking, Router
+from lab.simulator.ports import agents_ports, port_of
 from lab.simulator.protocol import Answer, HttpError, Request, Route, Service, limit_of
 from lab.simulator.records import Json, Server, new_id
 
 Row = dict[str, Any]
 INTERNAL = "Request Failed: internal server error while processing your request."
+DESCRIPTION = 255
+"""Characters of an agent's description at most."""
 KIND_NAMES = {400: "BadRequest", 404: "HTTPNotFound", 405: "HTTPMethodNotAllowed"}
 
 
@@ -85,7 +89,7 @@ class Neutron(Service):
             raise HttpError(400, f"Invalid input for operation: '{up}' cannot be converted to boolean.", "InvalidInput")
         if agent.kind.startswith("ovn") and not up:
             raise HttpError(400, "Bad agent request: OVN agent status cannot be updated.", "BadRequest")
-        agent.description = wish.get("description", agent.description)
+        agent.description = _described(wish, agent)
         self.network.set_admin(agent, up)
         return Answer(200, {"agent": self._agent_view(agent)})
 
@@ -116,7 +120,7 @@ class Neutron(Service):
             "resources_synced": None,
             "availability_zone": agent.zone,
             "alive": self.network.alive(agent),
-            "configurations": {},
+            "configurations": self.network.configurations(agent),
         }
 
     # -- routers ----------------------------------------------------------------------------------------------
@@ -182,11 +186,12 @@ class Neutron(Service):
             "name": router.name,
             "project_id": router.project,
             "tenant_id": router.project,
-            "admin_state_up": True,
+            "admin_state_up": router.admin_up,
             "status": "ACTIVE",
             "ha": router.ha,
-            "distributed": False,
+            "distributed": router.distributed,
             "external_gateway_info": None,
+            "availability_zone_hints": router.hints,
         }
 
     def _agents_of_router(self, request: Request, id: str) -> Answer:
@@ -239,7 +244,10 @@ class Neutron(Service):
         return Answer(200, {"network": self._network_view(self._find_network(id))})
 
     def _network_view(self, network: Network) -> Row:
-        return {"id": network.id, "name": network.name, "status": "ACTIVE", "admin_state_up": True, "subnets": []}
+        return {
+            "id": network.id, "name": network.name, "status": "ACTIVE", "admin_state_up": True, "subnets": [],
+            "availability_zone_hints": network.hints,
+        }  # fmt: skip
 
     def _agents_of_network(self, request: Request, id: str) -> Answer:
         network = self.network.networks.get(id)  # Neutron answers with none for a network that is not there
@@ -256,9 +264,12 @@ class Neutron(Service):
             rows = [found] if found is not None else []
         elif "binding:host_id" in query:
             rows = servers.on(query["binding:host_id"])
+        elif query.get("device_owner", "").startswith("network:"):
+            rows = []
         else:
             rows = servers.newest_first()
-        return self._list(request, "ports", rows, self.network.port_of)
+        views = chain((port_of(self.network, server) for server in rows), agents_ports(self.network))
+        return self._list(request, "ports", views, lambda view: view)
 
     # -- lists ------------------------------------------------------------------------------------------------
 
@@ -281,6 +292,14 @@ class Neutron(Service):
             href = f"{request.base}{self.root}{request.path}?limit={limit}&marker={found[-1]['id']}"
             document[f"{key}_links"] = [{"rel": "next", "href": href}]
         return Answer(200, document)
+
+
+def _described(wish: Row, agent: Agent) -> str | None:
+    text: str | None = wish.get("description", agent.description)
+    if text is not None and len(text) > DESCRIPTION:
+        message = f"Invalid input for description. Reason: '{text}' exceeds maximum length of {DESCRIPTION}."
+        raise HttpError(400, message, "HTTPBadRequest")
+    return text
 
 
 def _fits(entry: Row, request: Request) -> bool:

@@ -68,6 +68,7 @@ class Nova(NovaReads):
         if down is not None:
             host.forced_down = bool(down)
         if before != (host.disabled, host.disabled_reason, host.forced_down):
+            host.changed = self.world.time
             self.world.act("force-down" if down is not None else status.removesuffix("d"), None, host.name)
         return Answer(200, {"service": self._service_of(host, request)})
 

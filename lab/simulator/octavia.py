@@ -1,4 +1,9 @@
-"""The simulated Octavia: load balancers, their amphorae (which are servers), and the failover of one of them."""
+"""The simulated Octavia: load balancers, their amphorae (which are servers), and the failover of one of them.
+
+Read in Octavia's code of August 2026, never seen running: the controllers of amphorae and load balancers (which
+statuses they take, and their answers), `AmphoraFlows.get_failover_amphora_flow` (what happens in which order), and
+`ControllerWorker.failover_amphora` (what is left behind when it fails).
+"""
 
 from __future__ import annotations
 
@@ -7,13 +12,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.simulator.life import Life
-from lab.simulator.protocol import Answer, HttpError, Request, Route, Service
+from lab.simulator.protocol import Answer, HttpError, Request, Route, Service, page
 from lab.simulator.records import Json, Server, new_id
 
 BUILD = 5.0
-"""Seconds until a new amphora has taken an old one's place."""
+"""Seconds until a new amphora has taken an old one's place, whose server is deleted then."""
+CONFIGURE = 2.0
+"""Seconds more until both amphorae know of each other and the load balancer is ACTIVE again."""
 PROJECT = "octavia"
 """The project that all amphorae belong to."""
+UNLIMITED = 10**6
+"""Entries of a page; by default Octavia's own limit is infinite."""
 
 
 @dataclass(slots=True)
@@ -22,10 +31,12 @@ class Amphora:
 
     id: str
     compute_id: str
-    role: str
-    """STANDALONE, MASTER or BACKUP."""
-    balancer: str
+    role: str | None
+    """STANDALONE, MASTER or BACKUP; None while it is made."""
+    balancer: str | None
+    """None of a spare one, which releases before 2021 (Wallaby) made."""
     status: str = "ALLOCATED"
+    """PENDING_CREATE, BOOTING, ALLOCATED, READY (a spare), PENDING_DELETE or ERROR; deleted ones are not shown."""
 
 
 @dataclass(slots=True)
@@ -52,7 +63,9 @@ class Octavia(Service):
         self.balancers: dict[str, Balancer] = {}
         self.amphorae: dict[str, Amphora] = {}
         self.failing: set[str] = set()
-        """Ids of balancers whose failovers end in ERROR."""
+        """Ids of balancers for which no new amphora can be built: their failovers end in ERROR."""
+        self.misconfiguring: set[str] = set()
+        """Ids of balancers whose failovers end in ERROR after the old amphora is gone."""
         super().__init__()
 
     def table(self) -> Iterable[Route]:
@@ -82,31 +95,41 @@ class Octavia(Service):
         balancer = Balancer(new_id(), name, project, topology=topology)
         self.balancers[balancer.id] = balancer
         for role, host in hosts.items():
-            amphora = Amphora(new_id(), "", role, balancer.id)
-            amphora.compute_id = self._server(amphora.id, host).id
-            self.amphorae[amphora.id] = amphora
+            self._add(Amphora(new_id(), "", role, balancer.id), host)
         return balancer
 
-    def _server(self, amphora: str, host: str) -> Server:
+    def add_spare(self, host: str) -> Amphora:
+        """Add an amphora that carries nothing yet."""
+        return self._add(Amphora(new_id(), "", None, None, "READY"), host)
+
+    def _add(self, amphora: Amphora, host: str) -> Amphora:
+        server = self._server(amphora.id)
+        server.host = host
+        self.world.servers.add(server)
+        self.world.allocations[server.id] = (host, server.uses)
+        amphora.compute_id = server.id
+        self.amphorae[amphora.id] = amphora
+        return amphora
+
+    def _server(self, amphora: str) -> Server:
+        """The server of an amphora, which is not in the cloud yet; Octavia gives each one a config drive."""
         time = self.world.time
         uses = {"VCPU": 1, "MEMORY_MB": 1024, "DISK_GB": 2}
-        server = Server(new_id(), f"amphora-{amphora}", host, PROJECT, time, time, uses=uses, flavor="amphora")
-        self.world.servers.add(server)
-        self.world.allocations[server.id] = (host, uses)
-        return server
+        name = f"amphora-{amphora}"
+        return Server(new_id(), name, None, PROJECT, time, time, uses=uses, flavor="amphora", config_drive=True)
 
     # -- answers ----------------------------------------------------------------------------------------------
 
     def _versions(self, request: Request) -> Answer:
         versions = [
             {"id": id, "status": status, "links": [{"rel": "self", "href": f"{request.base}{self.root}/v2"}]}
-            for id, status in (("v2.0", "SUPPORTED"), ("v2.27", "CURRENT"))
+            for id, status in (("v2.0", "SUPPORTED"), ("v2.30", "CURRENT"))
         ]
         return Answer(200, {"versions": versions})
 
     def _balancers(self, request: Request) -> Answer:
         rows = [self._balancer_view(balancer) for balancer in self.balancers.values()]
-        return Answer(200, {"loadbalancers": [row for row in rows if _fits(row, request)]})
+        return Answer(200, _page(request, self.root, "loadbalancers", rows))
 
     def _balancer(self, request: Request, id: str) -> Answer:
         return Answer(200, {"loadbalancer": self._balancer_view(self._find(id))})
@@ -130,7 +153,7 @@ class Octavia(Service):
     def _amphorae(self, request: Request) -> Answer:
         self._admin(request)
         rows = [self._amphora_view(amphora) for amphora in self.amphorae.values()]
-        return Answer(200, {"amphorae": [row for row in rows if _fits(row, request)]})
+        return Answer(200, _page(request, self.root, "amphorae", rows))
 
     def _amphora(self, request: Request, id: str) -> Answer:
         self._admin(request)
@@ -160,48 +183,74 @@ class Octavia(Service):
     def _fail_over(self, request: Request, id: str) -> Answer:
         self._admin(request)
         amphora = self._find_amphora(id)
-        balancer = self._begin(self._find(amphora.balancer))
+        if amphora.balancer is None:  # Octavia looks for its load balancer's project, and falls over
+            raise HttpError(500, "'NoneType' object has no attribute 'project_id'")
+        balancer = self._begin(self._find(amphora.balancer), ("ACTIVE",))
         self.world.act("amphora-failover", amphora.compute_id, None)
         self._replace(balancer, [amphora])
         return Answer(202)
 
     def _fail_balancer_over(self, request: Request, id: str) -> Answer:
         self._admin(request)
-        balancer = self._begin(self._find(id))
+        balancer = self._begin(self._find(id), ("ACTIVE", "ERROR"))
         self.world.act("balancer-failover", balancer.id, None)
         order = {"BACKUP": 0, "STANDALONE": 1, "MASTER": 2}
         found = [amphora for amphora in self.amphorae.values() if amphora.balancer == id]
-        self._replace(balancer, sorted(found, key=lambda amphora: order.get(amphora.role, 3)))
+        self._replace(balancer, sorted(found, key=lambda amphora: order.get(amphora.role or "", 3)))
         return Answer(202)
 
-    def _begin(self, balancer: Balancer) -> Balancer:
-        if balancer.provisioning not in ("ACTIVE", "ERROR"):
+    def _begin(self, balancer: Balancer, allowed: tuple[str, ...]) -> Balancer:
+        """A whole load balancer is failed over from ERROR too, a single amphora only when its balancer is ACTIVE."""
+        if balancer.provisioning not in allowed:
             raise HttpError(409, f"Load Balancer {balancer.id} is immutable and cannot be updated.")
         balancer.provisioning = "PENDING_UPDATE"
         return balancer
 
+    def heal(self, amphora: str) -> None:
+        """Octavia's health manager has missed an amphora, and fails it over by itself."""
+        self.world.settle()
+        found = self.amphorae[amphora]
+        self._replace(self._begin(self.balancers[found.balancer or ""], ("ACTIVE", "ERROR")), [found])
+
     def _replace(self, balancer: Balancer, left: list[Amphora]) -> None:
-        """One after the other gets a new server on another host; the old one's roles go over to the new one."""
+        """One after the other gets a new server; the old one is deleted when the new one is there, not before."""
         if not left:
             balancer.provisioning = "ACTIVE"
             return
         old, *rest = left
-        server = self.world.servers.get(old.compute_id)
-        target = self.world.select(server, None) if server is not None else None
+        old.status = "PENDING_DELETE"
+        server = self._server(new_id())
+        target = self.world.select(server, None)
+        if target is None or balancer.id in self.failing:
+            self.world.after(BUILD, lambda: self._fail(balancer, old))
+            return
+        new = Amphora(server.name.removeprefix("amphora-"), server.id, None, balancer.id, "BOOTING")
+        server.host = target
+        self.world.servers.add(server)
+        self.world.allocations[server.id] = (target, server.uses)
+        self.amphorae[new.id] = new
 
         def built() -> None:
-            if server is None or target is None or balancer.id in self.failing:
-                balancer.provisioning = "ERROR"
-                return
-            new = Amphora(new_id(), "", old.role, balancer.id)
-            new.compute_id = self._server(new.id, target).id
-            self.amphorae[new.id] = new
+            new.role, new.status = old.role, "ALLOCATED"
             del self.amphorae[old.id]
-            self.world.remove(server)
-            self._replace(balancer, rest)
+            if (gone := self.world.servers.get(old.compute_id)) is not None:
+                self.world.remove(gone)
+            self.world.after(CONFIGURE, configured)
+
+        def configured() -> None:
+            if balancer.id in self.misconfiguring:
+                balancer.provisioning = "ERROR"
+            else:
+                self._replace(balancer, rest)
 
         self.world.after(BUILD, built)
 
+    def _fail(self, balancer: Balancer, old: Amphora) -> None:
+        """No new amphora could be built: the old one goes on, in ERROR as its load balancer."""
+        balancer.provisioning = old.status = "ERROR"
 
-def _fits(row: dict[str, Any], request: Request) -> bool:
-    return all(str(row[name]) == wanted for name, wanted in request.query.items() if name in row)
+
+def _page(request: Request, root: str, key: str, rows: list[dict[str, Any]]) -> Json:
+    """A page of a list, filtered."""
+    fits = [row for row in rows if all(str(row[k]) == v for k, v in request.query.items() if k in row)]
+    return page(request, root, key, fits, lambda row: str(row["id"]), lambda row: row, most=UNLIMITED)

@@ -68,6 +68,10 @@ class Host:
     rack: str | None = None
     last_seen: datetime | None = None
     """When a dead compute reported for the last time."""
+    changed: datetime | None = None
+    """When somebody changed its service last."""
+    hypervisor: str = "fake"
+    """Nova's hypervisor_type: fake is the lab's; QEMU, ironic, …"""
 
     @property
     def up(self) -> bool:
@@ -96,9 +100,9 @@ class Server:
     """A server; `status` is the API's word for it. Setting `host` and `updated` keeps the indexes right."""
 
     __slots__ = (
-        "_host", "_updated", "before", "created", "extra_specs", "fault", "flavor", "id", "image_properties", "locked",
-        "locked_reason", "metadata", "name", "number", "pinned_zone", "power", "project", "status", "task_state",
-        "uses", "volume_backed", "watcher",
+        "_host", "_updated", "before", "config_drive", "created", "extra_specs", "fault", "flavor", "id",
+        "image_properties", "locked", "locked_reason", "metadata", "name", "number", "pinned_zone", "power", "project",
+        "status", "task_state", "uses", "vnic_type", "volume_backed", "volumes", "watcher",
     )  # fmt: skip
 
     def __init__(
@@ -122,6 +126,9 @@ class Server:
         fault: str | None = None,
         flavor: str = "any",
         metadata: dict[str, str] | None = None,
+        volumes: tuple[str, ...] = (),
+        config_drive: bool = False,
+        vnic_type: str = "normal",
     ) -> None:
         self.id = id
         self.name = name
@@ -142,6 +149,11 @@ class Server:
         self.fault = fault
         self.flavor = flavor
         self.metadata = metadata if metadata is not None else NOTHING
+        self.volumes = volumes
+        """Ids of the volumes that are attached to it."""
+        self.config_drive = config_drive
+        self.vnic_type = vnic_type
+        """What its port is: normal, direct, vdpa, …"""
         self.before = "ACTIVE"
         """The status to come back to after a cold migration is confirmed, or a rescue ended."""
         self.number = 0

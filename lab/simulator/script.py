@@ -148,7 +148,7 @@ def load(path: Path) -> Script:
         tree = yaml.compose(text, yaml.SafeLoader)
     except FileNotFoundError as error:
         raise LabError(f"there is no file {path}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise LabError(f"{path} is no YAML: {error}") from error
     return parse(content or {}, str(path), tree)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -16,6 +17,8 @@ POWER = {"ACTIVE": 1, "PAUSED": 3, "SUSPENDED": 7, "BUILD": 0, "ERROR": 0, "DELE
 VM_STATES = {"SHUTOFF": "stopped", "RESCUE": "rescued", "VERIFY_RESIZE": "resized", "BUILD": "building"}
 IMAGE = "5a6e1c1e-0000-4000-8000-000000000001"
 """The image of all servers that do not boot from a volume."""
+SPACE = uuid.UUID("5a6e1c1e-0000-4000-8000-0000000000f0")
+"""Where the ids of volumes are made that servers boot from."""
 
 
 @lru_cache(maxsize=4096)
@@ -51,7 +54,8 @@ def server_view(server: Server, zone: str, version: Version) -> dict[str, Any]:
         "OS-EXT-STS:task_state": server.task_state,
         "OS-EXT-STS:vm_state": vm_state(server.status),
         "OS-EXT-STS:power_state": POWER.get(server.status, 4),
-        "os-extended-volumes:volumes_attached": [],
+        "os-extended-volumes:volumes_attached": _volumes(server, version),
+        "config_drive": "True" if server.config_drive else "",
     }
     if version >= (2, 9):
         view["locked"] = server.locked
@@ -66,6 +70,13 @@ def server_view(server: Server, zone: str, version: Version) -> dict[str, Any]:
     if version >= (2, 100):
         view["scheduler_hints"] = {}
     return view
+
+
+def _volumes(server: Server, version: Version) -> list[dict[str, Any]]:
+    """What is attached; a server that boots from a volume has at least that one."""
+    ids = server.volumes or ((str(uuid.uuid5(SPACE, server.id)),) if server.volume_backed else ())
+    more = {"delete_on_termination": False} if version >= (2, 3) else {}
+    return [{"id": volume, **more} for volume in ids]
 
 
 def _flavor(server: Server, version: Version) -> dict[str, Any]:
@@ -112,12 +123,19 @@ def service_view(host: Host, now: datetime, version: Version) -> dict[str, Any]:
         "zone": host.zone,
         "status": "disabled" if host.disabled else "enabled",
         "state": "up" if host.up else "down",
-        "updated_at": stamp((host.last_seen or now) if host.dead else now),
+        "updated_at": stamp(_written(host, now)),
         "disabled_reason": host.disabled_reason,
     }
     if version >= (2, 11):
         view["forced_down"] = host.forced_down
     return view
+
+
+def _written(host: Host, now: datetime) -> datetime:
+    """When the service's record was written last: by each report, and by whoever changed it (a column of the table)."""
+    if not host.dead:
+        return now
+    return max(filter(None, (host.last_seen, host.changed)), default=now)
 
 
 def hypervisor_view(host: Host, running: int) -> dict[str, Any]:
@@ -127,7 +145,7 @@ def hypervisor_view(host: Host, running: int) -> dict[str, Any]:
         "hypervisor_hostname": host.name,
         "state": "up" if host.up else "down",
         "status": "disabled" if host.disabled else "enabled",
-        "hypervisor_type": "fake",
+        "hypervisor_type": host.hypervisor,
         "hypervisor_version": 1000,
         "host_ip": "127.0.0.1",
         "running_vms": running,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import structlog
 import tenacity
 
+from shared.clouds.answers import STRANGE, explained, raised_in, readable
 from shared.clouds.connection import PAGE, Version
 from shared.clouds.errors import AnswerLost, Refused, redacted
 from shared.clouds.transport import READS, SLOW, TRANSIENT, UNTRUSTED, Transport
@@ -120,11 +122,11 @@ class Api:
             key: the list's name in the answer ("servers"); the links are in "servers_links".
         """
         query: Params | None = {**(params or {}), "limit": PAGE}
+        asked: list[Params] = []
         while query is not None:
-            answer = self.get(path, params=query, microversion=microversion)
-            yield from answer[key]
-            links = answer.get(f"{key}_links", ())
-            query = next((_query(link["href"]) for link in links if link.get("rel") == "next"), None)
+            asked.append(query)
+            entries, query = _page(self.get(path, params=query, microversion=microversion), key, asked)
+            yield from entries
 
     def _send(
         self,
@@ -163,7 +165,13 @@ class Api:
     def _answer(self, method: str, path: str, response: Any) -> Json:
         status: int = response.status_code
         if status < 300:
-            return response.json() if response.content else None
+            try:
+                return response.json() if response.content else None
+            except STRANGE as error:
+                what = f"the answer ({status}) is no JSON: {explained(error)}"
+                if method not in READS:
+                    raise self._lost(method, path, what) from error
+                raise Unanswered(f"{self._service} of cloud {self._cloud}, {method} {path}: {what}", None) from error
         message = _message(response)
         if status in TRANSIENT:
             if method not in READS and status not in NOT_CARRIED_OUT:
@@ -196,6 +204,9 @@ def translated(error: Exception, cloud: str, service: str, trouble: str) -> Exce
     """
     from keystoneauth1 import exceptions as ks
 
+    if isinstance(error, STRANGE) and raised_in(error, "keystoneauth1"):  # a catalogue or versions of another form
+        structlog.get_logger(__name__).warning("a cloud's catalogue or versions can't be read", exc_info=error)
+        return Unanswered(f"cloud {cloud}: what it says of its services can't be read: {explained(error)}", None)
     if not isinstance(error, ks.ClientException):
         return error
     if trouble == UNTRUSTED:
@@ -236,14 +247,33 @@ def _wait(state: tenacity.RetryCallState) -> float:
     return float(0.5 * 2 ** (state.attempt_number - 1))
 
 
+@readable
+def _page(answer: Json, key: str, asked: Collection[Params]) -> tuple[list[dict[str, Json]], Params | None]:
+    """The entries of a page, and the query of the next one.
+
+    Args:
+        asked: the queries so far; a page that leads back to one of them would never end.
+    """
+    entries: list[dict[str, Json]] = answer[key]
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise TypeError(f"{key} holds something else than a list of objects")
+    links = answer.get(f"{key}_links", ())
+    query = next((_query(link["href"]) for link in links if link.get("rel") == "next"), None)
+    if query in asked:
+        raise ValueError(f"the next page of {key} is one that was read already")
+    return entries, query
+
+
 def _query(href: str) -> dict[str, str | int]:
     return dict(parse_qsl(urlsplit(href).query))
 
 
 def _message(response: Any) -> str:
-    """The sentence inside the error document of Nova, Placement, Neutron or Keystone; or the HTTP reason."""
+    """The sentence inside the error document of Nova, Placement, Neutron, Keystone or Octavia; or the HTTP reason."""
     try:
         document = response.json()
+        if "faultstring" in document:
+            return redacted(str(document["faultstring"]).strip())
         if "errors" in document:
             return redacted(str(document["errors"][0]["detail"]).strip())
         return redacted(str(next(iter(document.values()))["message"]).strip())

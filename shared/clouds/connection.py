@@ -76,6 +76,27 @@ class Cloud:
         return self._api("network", lambda: None)
 
     @cached_property
+    def load_balancer(self) -> Api | None:
+        """Octavia, below its endpoint: paths begin with "/v2/". None when the catalogue has none, which asks nobody.
+
+        Raises:
+            Retry: the token has run out, and Keystone does not answer.
+        """
+        from keystoneauth1.exceptions import CatalogException
+
+        from shared.clouds.api import translated
+
+        adapter = self._adapter("load-balancer")
+        with self._transport.exchange("identity") as exchange:
+            try:
+                found = adapter.get_endpoint()
+            except CatalogException:
+                found = None
+            except Exception as error:
+                raise translated(error, self.name, "Keystone", exchange.trouble) from None
+        return self._api("load-balancer", lambda: None) if found else None
+
+    @cached_property
     def compute_version(self) -> Version:
         """The compute microversion in use: the server's newest, but at most `NEWEST`. The first use asks Nova.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from math import ceil
+from types import NoneType
 from typing import Any
 
+from shared.clouds.answers import typed
 from shared.fleet.snapshot import NO_METADATA, Group, Host, Migration, Requirements, Resources, Server
 
 Json = Mapping[str, Any]
@@ -34,7 +36,7 @@ def server(entry: Json, requires: Requirements | None = None) -> Server:
     volume_backed = not image
     specs: dict[str, str] = entry["flavor"].get("extra_specs") or {}
     properties = {str(k): str(v) for k, v in (image.get("properties") or {}).items()}
-    return Server(
+    found = Server(
         id=entry["id"],
         name=entry.get("name", entry["id"]),
         host=entry.get("OS-EXT-SRV-ATTR:host"),
@@ -53,7 +55,11 @@ def server(entry: Json, requires: Requirements | None = None) -> Server:
         metadata=_metadata(entry),
         created=moment(entry.get("created")),
         fault=(entry.get("fault") or {}).get("message"),
+        config_drive=str(entry.get("config_drive")).lower() == "true",
     )
+    typed("a server", str, id=found.id, name=found.name, project=found.project, status=found.status)
+    typed("a server", str, NoneType, host=found.host, task_state=found.task_state, locked_reason=found.locked_reason)
+    return found
 
 
 def _volumes(entry: Json) -> frozenset[str]:
@@ -80,6 +86,21 @@ def requirements(entry: Json, shunned_hosts: frozenset[str] = frozenset()) -> Re
         forbidden_traits=frozenset(trait for trait, wish in demands.items() if wish == "forbidden"),
         shunned_hosts=shunned_hosts,
     )
+
+
+MOST = 2**53
+"""No amount is larger: the planner reckons with 64 bits, and JSON's numbers are only exact up to here (RFC 8259, 6)."""
+
+
+def amount(value: Any) -> int:
+    """An amount of a resource.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(value, int) or abs(value) > MOST:
+        raise TypeError(f"an amount is {str(value)[:40]}, expected a whole number of at most {MOST}")
+    return value
 
 
 def flavor_uses(flavor: Json, volume_backed: bool) -> Resources:
@@ -111,9 +132,9 @@ def _uses(vcpus: int, memory_mb: int, disk_gb: int, specs: Specs) -> Resources:
             uses[kind] = int(value)
         else:
             grouped[kind] = grouped.get(kind, 0) + int(value)
-    for kind, amount in grouped.items():
-        uses[kind] = uses.get(kind, 0) + amount
-    return {kind: amount for kind, amount in uses.items() if amount}
+    for kind, number in grouped.items():
+        uses[kind] = uses.get(kind, 0) + number
+    return {kind: amount(number) for kind, number in uses.items() if number}
 
 
 def _processors(vcpus: int, extra: Mapping[str, str]) -> dict[str, int]:
@@ -157,6 +178,7 @@ def _key(specs: Mapping[str, Any]) -> Specs:
 def group(entry: Json) -> Group:
     """One entry of os-server-groups (microversion 2.64 or later)."""
     rules = entry.get("rules") or {}
+    typed("a server group", str, id=entry["id"], name=entry.get("name", ""), policy=entry.get("policy") or "")
     return Group(
         id=entry["id"],
         policy=entry.get("policy") or next(iter(entry.get("policies") or ()), ""),
@@ -171,12 +193,16 @@ def migration(entry: Json) -> Migration:
     created = moment(entry["created_at"])
     if created is None:
         raise ValueError(f"migration {entry['id']} has no created_at")
+    source, target = entry.get("source_compute"), entry.get("dest_compute")
+    typed("a migration", str, uuid=entry["uuid"], instance_uuid=entry["instance_uuid"], status=entry["status"])
+    typed("a migration", str, NoneType, source_compute=source, dest_compute=target)
+    typed("a migration", int, id=entry["id"])
     return Migration(
         id=entry["id"],
         uuid=entry["uuid"],
         server=entry["instance_uuid"],
-        source=entry.get("source_compute"),
-        target=entry.get("dest_compute"),
+        source=source,
+        target=target,
         status=entry["status"],
         kind=entry.get("migration_type", ""),
         created=created,
@@ -197,9 +223,12 @@ def host(service: Json, aggregates: frozenset[str], room: Room | None, registere
     state, status = service.get("state", "down"), service.get("status", "UNKNOWN")
     forced_down = bool(service.get("forced_down"))
     capacity, used, traits = room or ({}, {}, frozenset())
+    zone, reason = service.get("zone", ""), service.get("disabled_reason")
+    typed("a service", str, host=service["host"], zone=zone, state=state, status=status)
+    typed("a service", str, NoneType, disabled_reason=reason)
     return Host(
         name=service["host"],
-        zone=service.get("zone", ""),
+        zone=zone,
         capacity=capacity,
         used=used,
         accepts=registered and state == "up" and status == "enabled" and not forced_down,
@@ -208,14 +237,11 @@ def host(service: Json, aggregates: frozenset[str], room: Room | None, registere
         service_id=service.get("id"),
         state=state,
         status=status,
-        disabled_reason=service.get("disabled_reason"),
+        disabled_reason=reason,
         forced_down=forced_down,
         hypervisor=hypervisor,
     )
 
-
-_COMPARISONS = frozenset({"=", "<in>", "<all-in>", "==", "!=", ">=", "<=", "s==", "s!=", "s<", "s<=", "s>", "s>="})
-"""Operators of Nova's extra_specs_ops other than <or>."""
 
 Room = tuple[dict[str, int], dict[str, int], frozenset[str]]
 """Capacity and used amounts by resource class, and traits, of one hypervisor with all its nested providers."""
@@ -228,74 +254,7 @@ def rooms(summaries: Mapping[str, Json]) -> dict[str, Room]:
         root = summary.get("root_provider_uuid") or provider
         capacity, used, traits = found.get(root, ({}, {}, frozenset()))
         for kind, amounts in summary["resources"].items():
-            capacity[kind] = capacity.get(kind, 0) + amounts["capacity"]
-            used[kind] = used.get(kind, 0) + amounts["used"]
+            capacity[kind] = capacity.get(kind, 0) + amount(amounts["capacity"])
+            used[kind] = used.get(kind, 0) + amount(amounts["used"])
         found[root] = (capacity, used, traits | frozenset(summary.get("traits") or ()))
     return found
-
-
-class Fences:
-    """Which hosts the metadata of aggregates forbids to a server.
-
-    Two rules that only have a meaning for the scheduler's filters, so that whoever writes them means them:
-    `filter_tenant_id…` lets only the named projects in (AggregateMultiTenancyIsolation), and a flavor's
-    `aggregate_instance_extra_specs:KEY=VALUE` wants an aggregate with it (AggregateInstanceExtraSpecsFilter).
-    """
-
-    PREFIX = "aggregate_instance_extra_specs:"
-
-    def __init__(self, aggregates: Iterable[Json], hosts: Iterable[str]) -> None:
-        self._aggregates = list(aggregates)
-        self._hosts = frozenset(hosts)
-        self._known: dict[tuple[str, Specs], frozenset[str]] = {}
-        self._tenants = self._isolated()
-
-    def names(self) -> dict[str, frozenset[str]]:
-        """The names of every host's aggregates."""
-        found: dict[str, set[str]] = {}
-        for aggregate in self._aggregates:
-            for name in aggregate["hosts"]:
-                found.setdefault(name, set()).add(aggregate["name"])
-        return {name: frozenset(aggregates) for name, aggregates in found.items()}
-
-    def shunned(self, entry: Json) -> frozenset[str]:
-        """The forbidden hosts of an entry of servers/detail."""
-        extra = entry["flavor"].get("extra_specs") or {}
-        wishes = tuple(
-            sorted((key.removeprefix(self.PREFIX), str(v)) for key, v in extra.items() if key.startswith(self.PREFIX))
-        )
-        key = (entry.get("tenant_id", ""), wishes)
-        if key not in self._known:
-            self._known[key] = self._find(*key)
-        return self._known[key]
-
-    def _find(self, project: str, wishes: Specs) -> frozenset[str]:
-        forbidden = {name for name, projects in self._tenants.items() if project not in projects}
-        for key, value in wishes:
-            forbidden |= self._hosts - self._with(key, value)
-        return frozenset(forbidden)
-
-    def _with(self, key: str, value: str) -> set[str]:
-        """Hosts with this metadata; `value` may be "<or> a <or> b". Comparisons exclude nothing."""
-        if value.split(maxsplit=1)[:1] and value.split(maxsplit=1)[0] in _COMPARISONS:
-            return set(self._hosts)
-        choices = {part.strip() for part in value.split("<or>") if part.strip()}
-        return {
-            name
-            for aggregate in self._aggregates
-            if choices & {part.strip() for part in str(aggregate["metadata"].get(key, "")).split(",")}
-            for name in aggregate["hosts"]
-        }
-
-    def _isolated(self) -> dict[str, set[str]]:
-        found: dict[str, set[str]] = {}
-        for aggregate in self._aggregates:
-            projects = {
-                project.strip()
-                for key, value in aggregate["metadata"].items()
-                if key.startswith("filter_tenant_id")
-                for project in str(value).split(",")
-            }
-            for name in aggregate["hosts"] if projects else ():
-                found.setdefault(name, set()).update(projects)
-        return found

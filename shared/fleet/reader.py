@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
+from shared.clouds.answers import readable
 from shared.clouds.connection import PAGE
 from shared.fleet import parse
+from shared.fleet.fences import Fences
+from shared.fleet.network import read_vnic_types
+from shared.fleet.octavia import read_amphorae
 from shared.fleet.snapshot import Fleet, Group, Host, Migration, Server
 
 if TYPE_CHECKING:
@@ -23,13 +28,15 @@ NEGLECTED = timedelta(days=2)
 Json = Mapping[str, Any]
 
 
+@readable
 def read_fleet(cloud: Cloud, around: str | Collection[str] | None = None) -> Fleet:
     """Read hosts, servers, groups and the migrations in flight.
 
     Nova gets 7 requests (its version, services, hypervisors, servers, groups, aggregates, migrations) and one more
     for each further 1000 entries of a list; Placement gets one. With `around`, in a cloud of over 1000 servers, only
     these hosts' servers are read (a request for each), and those of the projects whose server groups reach them, unless
-    that takes more requests than all: what the others use is known to Placement.
+    that takes more requests than all: what the others use is known to Placement. Of these hosts alone Neutron tells the
+    ports (a request for each that has servers), and Octavia the amphorae, as `shared.fleet.octavia.read_amphorae` says.
 
     Args:
         cloud: an admin's connection.
@@ -37,6 +44,7 @@ def read_fleet(cloud: Cloud, around: str | Collection[str] | None = None) -> Fle
 
     Raises:
         Refused, Retry: as `shared.clouds.api.Api`.
+        Rejected: as `read_amphorae`.
     """
     hypervisors = list(cloud.compute.pages("/os-hypervisors/detail", "hypervisors", microversion=BEFORE_UPTIME))
     services = _services(cloud)
@@ -45,17 +53,23 @@ def read_fleet(cloud: Cloud, around: str | Collection[str] | None = None) -> Fle
     hosts = [around] if isinstance(around, str) else around
     entries = _server_entries(cloud, hosts, hypervisors, groups)
     migrations = _in_flight(cloud, services)
-    fences = parse.Fences(aggregates, (service["host"] for service in services))
+    fences = Fences(aggregates, (service["host"] for service in services))
+    servers = {entry["id"]: parse.server(entry, parse.requirements(entry, fences.shunned(entry))) for entry in entries}
+    drained = frozenset(hosts or ())
+    here = [server for server in servers.values() if server.host in drained]
+    ports = read_vnic_types(cloud, {server.host for server in here if server.host})
+    servers |= {one.id: replace(one, vnic_types=ports[one.id]) for one in here if one.id in ports}
     return Fleet(
         hosts=_hosts(cloud, services, hypervisors, fences),
-        servers={
-            entry["id"]: parse.server(entry, parse.requirements(entry, fences.shunned(entry))) for entry in entries
-        },
+        servers=servers,
         groups=groups,
         migrations=migrations,
+        amphorae=read_amphorae(cloud, here),
+        version=cloud.compute_version,
     )
 
 
+@readable
 def read_servers(cloud: Cloud, host: str | None = None, changes_since: datetime | None = None) -> list[Server]:
     """All projects' servers: one request for every 1000.
 
@@ -72,6 +86,7 @@ def read_servers(cloud: Cloud, host: str | None = None, changes_since: datetime 
     return [parse.server(entry) for entry in _entries(cloud, query)]
 
 
+@readable
 def read_migrations(cloud: Cloud, since: datetime | None = None, host: str | None = None) -> list[Migration]:
     """The cloud's migrations of every kind and status, newest first: one request for every 1000.
 
@@ -88,6 +103,7 @@ def read_migrations(cloud: Cloud, since: datetime | None = None, host: str | Non
     return [parse.migration(entry) for entry in cloud.compute.pages("/os-migrations", "migrations", params=query)]
 
 
+@readable
 def find_hosts(cloud: Cloud) -> list[str]:
     """The names of all hosts that have a nova-compute, sorted; one request."""
     return sorted(service["host"] for service in _services(cloud))
@@ -103,9 +119,9 @@ def _groups(cloud: Cloud) -> dict[str, Group]:
     found: dict[str, Group] = {}
     while True:
         query: dict[str, str | int] = {"all_projects": "true", "limit": PAGE, "offset": len(found)}
-        page = cloud.compute.get("/os-server-groups", params=query)["server_groups"]
+        page, before = cloud.compute.get("/os-server-groups", params=query)["server_groups"], len(found)
         found.update((entry["id"], parse.group(entry)) for entry in page)
-        if not page or len(page) % 100:  # max_limit is a round number, 1000 unless the operator changed it
+        if len(found) == before or len(page) % 100:  # max_limit is a round number, 1000 unless the operator changed it
             return found
 
 
@@ -148,9 +164,7 @@ def _in_flight(cloud: Cloud, services: Iterable[Json]) -> tuple[Migration, ...]:
     return tuple(found)
 
 
-def _hosts(
-    cloud: Cloud, services: Iterable[Json], hypervisors: Iterable[Json], fences: parse.Fences
-) -> dict[str, Host]:
+def _hosts(cloud: Cloud, services: Iterable[Json], hypervisors: Iterable[Json], fences: Fences) -> dict[str, Host]:
     nodes: dict[str, Json] = {}
     for entry in hypervisors:
         nodes.setdefault(entry["service"]["host"], entry)

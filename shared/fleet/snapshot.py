@@ -18,6 +18,8 @@ NOTHING: Resources = {}
 NO_METADATA: Mapping[str, str] = {}
 """Shared by all servers that have none: there may be hundreds of thousands."""
 
+NO_PORTS: frozenset[str] = frozenset()
+
 IN_FLIGHT = frozenset(
     {
         "accepted", "queued", "preparing", "running", "post-migrating",  # live migration
@@ -71,6 +73,10 @@ class Server:
     """What its owner tells Drover: of its metadata the keys that begin with `drover:`."""
     created: datetime | None = None
     fault: str | None = None
+    vnic_types: frozenset[str] = NO_PORTS
+    """The kinds of its Neutron ports other than "normal", of the hosts that the fleet was read around."""
+    config_drive: bool = False
+    """Whether it has a config drive, as every amphora has (`octavia/compute/drivers/nova_driver.py`)."""
 
     @property
     def memory_mb(self) -> int:
@@ -140,6 +146,24 @@ class Migration:
         return self.status in IN_FLIGHT
 
 
+@dataclass(frozen=True, slots=True)
+class Amphora:
+    """A server of Octavia's that carries a load balancer, as GET /v2/octavia/amphorae shows it."""
+
+    id: str
+    server: str
+    """Id of the server that it is."""
+    role: str = ""
+    """MASTER, BACKUP or STANDALONE; empty as long as it has none."""
+    status: str = "ALLOCATED"
+    """PENDING_CREATE, BOOTING, ALLOCATED, READY (a spare), PENDING_DELETE, DELETED or ERROR."""
+    balancer: str | None = None
+    """Id of its load balancer; None when it carries none."""
+    balancer_name: str = ""
+    balancer_status: str = ""
+    """The balancer's provisioning_status: ACTIVE, PENDING_…, ERROR; empty when Octavia does not list the balancer."""
+
+
 @dataclass(frozen=True)
 class Fleet:
     """One moment of a cloud."""
@@ -149,6 +173,10 @@ class Fleet:
     groups: Mapping[str, Group] = field(default_factory=dict)
     migrations: tuple[Migration, ...] = ()
     """At least those in flight."""
+    amphorae: Mapping[str, Amphora] = field(default_factory=dict)
+    """By server id, of the hosts that the fleet was read around."""
+    version: tuple[int, int] | None = None
+    """Nova's newest compute microversion, as far as Drover knows it; None when the fleet comes from a file."""
 
     @cached_property
     def by_host(self) -> Mapping[str, tuple[Server, ...]]:

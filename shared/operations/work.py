@@ -65,10 +65,10 @@ class Work:
         with self._database.reading() as session:
             return list(session.exec(self._others(select(Operation))))
 
-    def other_targets(self) -> list[str]:
-        """Targets of the other living operations of this kind on this cloud."""
+    def other_targets(self, kind: str | None = None) -> list[str]:
+        """Targets of the other living operations on this cloud, of this kind or of a named one."""
         with self._database.reading() as session:
-            return list(session.exec(self._others(select(Operation.target))))
+            return list(session.exec(self._others(select(Operation.target), kind)))
 
     def other_steps(self, states: Iterable[str]) -> list[Step]:
         """Steps in one of these states that belong to other living operations of this kind on this cloud."""
@@ -88,10 +88,10 @@ class Work:
             )
             return session.exec(query).first()
 
-    def _others(self, query: Any) -> Any:
+    def _others(self, query: Any, kind: str | None = None) -> Any:
         operation = self.operation
         return query.where(
-            Operation.kind == operation.kind,
+            Operation.kind == (kind or operation.kind),
             Operation.cloud == operation.cloud,
             Operation.id != operation.id,
             col(Operation.active_key).is_not(None),

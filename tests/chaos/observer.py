@@ -17,6 +17,7 @@ from typing import Any
 
 from lab.simulator.cloud import SimulatedCloud
 from lab.simulator.records import Migration
+from tests.chaos.nodes import NodeWatch
 
 HAND = "hand"
 """Whoever is not Drover."""
@@ -33,6 +34,13 @@ WORDS = {
     "confirm": "confirm cold migration",
     "abort": "abort migration",
     "force-complete": "force completion",
+    "router-add": "add router",
+    "router-remove": "remove router",
+    "network-add": "add network",
+    "network-remove": "remove network",
+    "agent-disable": "disable agent",
+    "agent-enable": "enable agent",
+    "amphora-failover": "fail-over",
 }
 """What the audit trail calls a change, where its word is another one than the cloud's."""
 
@@ -89,6 +97,7 @@ class Observer:
         """Whether Drover may start something: not from a pause until the resume."""
         self._by = HAND
         self._store = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
+        self.nodes = NodeWatch(cloud.network, self.rows, self.wrong)
         self._watch()
 
     @contextmanager
@@ -148,6 +157,7 @@ class Observer:
         else:
             self._on_record(seen)
             self._allowed(seen)
+            self.nodes.judge(seen.time, seen.verb, seen.server or "", str(seen))
         if seen.verb in MOVES and seen.server and seen.by != HAND:
             source = self.world.servers[seen.server].host or ""
             if seen.server in self.flights:
@@ -229,6 +239,7 @@ class Observer:
     def check_rest(self) -> None:
         """When all is quiet: no server lost, none in a half state, nothing left in Nova or Placement."""
         self.world.settle()
+        self.nodes.check_rest()
         for id, status in self.first.items():
             server = self.world.servers.get(id)
             if server is None:
@@ -261,6 +272,9 @@ class Observer:
             )}
         )  # fmt: skip
         extra = written - done
+        for act, subject in list(extra):  # the intent to move a router has two rows, of which it is one
+            if act == "remove router" and extra["add router", subject]:
+                del extra[act, subject]
         if sum(extra.values()) > surplus:
             self.wrong.append(f"{dict(extra)} on record and never done; at most {surplus} such rows can be explained")
 

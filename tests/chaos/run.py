@@ -136,7 +136,7 @@ def _judge(stage: Stage, scene: Scene, surplus: int) -> list[str]:
         if operation.state in ("halted", "failed") and not operation.note:
             wrong.append(f"{operation.id} is {operation.state} without a reason")
         word = "completed" if operation.state == "succeeded" else operation.state
-        for fact in {word, "started"} if operation.kind == "drain" else {word}:
+        for fact in {word, "started"} if operation.kind in ("drain", "network-drain") else {word}:
             told = _told(stage, f"io.drover.{operation.kind}.{fact}", operation.id)
             if len(told) != 1:  # the same one may come twice
                 wrong.append(f"{fact}, of {operation.kind} of {operation.target}, was told as {len(told)} events")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.simulator.records import Fault
+from tests.chaos import amphora
 from tests.chaos.observer import Bounds
 from tests.chaos.stage import Stage
 
@@ -72,6 +73,18 @@ def undrain(when: When, host: str = "cmp01") -> Wish:
     """Somebody wants it back."""
     data = {"host": host, "cloud": "lab", "reason": "the fan runs", "requester": "nina"}
     return Wish("undrain", "io.drover.undrain.requested", data, when)
+
+
+def drain_network(host: str = "net01", name: str = "drain", when: When = _at_once) -> Wish:
+    """Somebody wants a network node to be drained."""
+    data = {"host": host, "cloud": "lab", "reason": "a fan is broken", "requester": "nina"}
+    return Wish(name, "io.drover.network-drain.requested", data, when)
+
+
+def undrain_network(when: When, host: str = "net01") -> Wish:
+    """Somebody wants it back."""
+    data = {"host": host, "cloud": "lab", "reason": "the fan runs", "requester": "nina"}
+    return Wish("undrain", "io.drover.network-undrain.requested", data, when)
 
 
 def control(verb: str, when: When, **options: Any) -> Wish:
@@ -143,6 +156,24 @@ def _two(stage: Stage) -> None:
         stage.cloud.add_server(host, name=f"paired-{host}", group=group)
 
 
+def _nodes(stage: Stage) -> None:
+    """Three network nodes; the first carries a network, a HA router that has no other agent, and two legacy ones."""
+    network = stage.cloud.network
+    l3 = [network.add_agent("l3", f"net{each:02}") for each in (1, 2, 3)]
+    dhcp = [network.add_agent("dhcp", f"net{each:02}") for each in (1, 2, 3)]
+    network.add_network("tenants", dhcp[:1])
+    network.add_router("edge", l3[:1], ha=True)
+    for name in ("lan", "dmz"):
+        network.add_router(name, l3[:1])
+
+
+def _nothing_there(stage: Stage) -> None:
+    """Two network nodes that carry nothing; an owner's description on one agent."""
+    for number in (1, 2):
+        agent = stage.cloud.network.add_agent("l3", f"net{number:02}")
+        agent.description = "rack 7"
+
+
 # -- what must be true ---------------------------------------------------------------------------------------------
 
 
@@ -175,6 +206,35 @@ def _given_back(stage: Stage) -> list[str]:
     return wrong + (["cmp01 is still disabled"] if stage.cloud.host("cmp01").disabled else [])
 
 
+PATIENCE = 5.0
+PATIENCE_AFTER_AN_ACCIDENT = 120.0
+"""Seconds for which a router may be without an agent: a lease, some ticks, and a cloud that is away."""
+
+
+def _carried_elsewhere(stage: Stage) -> list[str]:
+    """The node is empty: its agents are disabled, and what they had others carry."""
+    network, wrong = stage.cloud.network, []
+    own = {agent.id for agent in network.agents.values() if agent.host == "net01"}
+    if any(network.agents[id].admin_up for id in own):
+        wrong.append("an agent of net01 is enabled")
+    here = [
+        each.name for each in network.routers.values() if each.active in own or (not each.ha and own & {*each.agents})
+    ]
+    here += [each.name for each in network.networks.values() if own & {*each.agents}]
+    if here:
+        wrong.append(f"net01 still has {here}")
+    limit = PATIENCE if stage.touches.struck is None else PATIENCE_AFTER_AN_ACCIDENT
+    longest = stage.observer.nodes.longest
+    return wrong + ([f"a router had no agent for {longest} s"] if longest > limit else [])
+
+
+def _agents_are_back(stage: Stage) -> list[str]:
+    """Enabled, with their owner's words."""
+    agents = stage.cloud.network.agents.values()
+    return [f"{each.host}: {each.admin_up}, {each.description!r}" for each in agents
+            if not each.admin_up or each.description != "rack 7"]  # fmt: skip
+
+
 SCENES: dict[str, Scene] = {
     "drain": Scene(_plain, (drain(),), ("succeeded",), _gone("cmp01")),
     "retry": Scene(_failing, (drain(),), ("succeeded",), _gone("cmp01")),
@@ -191,6 +251,12 @@ SCENES: dict[str, Scene] = {
     "undrain": Scene(
         _cold, (drain(), undrain(over("drain", "succeeded"))), ("succeeded", "succeeded"),
         _gone("cmp01", disabled=False),
+    ),
+    "amphora": Scene(amphora.build, (drain(),), ("succeeded",), amphora.check),
+    "network": Scene(_nodes, (drain_network(),), ("succeeded",), _carried_elsewhere),
+    "network-back": Scene(
+        _nothing_there, (drain_network(), undrain_network(over("drain", "succeeded"))), ("succeeded", "succeeded"),
+        _agents_are_back,
     ),
     "two": Scene(
         _two, (drain(), drain("cmp02", "drain-2")), ("succeeded", "succeeded"), _gone("cmp01", "cmp02"),

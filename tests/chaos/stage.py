@@ -14,6 +14,8 @@ from typing import Any
 from functions.keeper.cleanup import Cleanup
 from functions.keeper.replay import Replay
 from functions.migrate.drain import Drain, Links
+from functions.migrate.network.drain import NetworkDrain
+from functions.migrate.network.undrain import NetworkUndrain
 from functions.migrate.undrain import Undrain
 from lab.simulator import records
 from lab.simulator.clock import SteppedClock
@@ -125,7 +127,7 @@ class Stage:
         if not self.keeper:
             wire = TouchedWire(self.cloud.wire, self.touches, self.observer, name)
             links = Links(lambda called: Cloud(called, self.cloud.region(), inner=wire, sleep=self.clock.sleep))
-            kinds = [Drain(links, clock), Undrain(links)]
+            kinds = [Drain(links, clock), Undrain(links), NetworkDrain(links, clock), NetworkUndrain(links)]
         return Engine(
             TouchedDatabase(self.store.base, self.touches),
             kinds,

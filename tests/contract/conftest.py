@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,12 +15,11 @@ from lab.simulator.control import Control
 from lab.simulator.script import parse
 from lab.simulator.server import Door
 from tests.contract.stage import Stage
+from tests.support.network_nodes import network_nodes
 
 if TYPE_CHECKING:
     from openstack.connection import Connection
 
-AGENTS = Path(__file__).with_name("lab_agents.py")
-"""What plays the agents of network nodes in the lab."""
 SPEED = 12.0
 """How much faster than the lab the simulated cloud lives."""
 
@@ -88,21 +85,8 @@ class LabBackstage:
     @contextmanager
     def network_nodes(self) -> Iterator[None]:
         """As `Backstage`."""
-        neutron = self._lab.etc / "neutron" / "neutron.conf"
-        command = [self._lab.program("python"), str(AGENTS), f"--config-file={neutron}"]
-        with (self._lab.log / "contract-agents.log").open("w") as log, subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=log, text=True
-        ) as agents:  # fmt: skip
-            try:
-                assert agents.stdout is not None
-                assert "READY" in agents.stdout.readline(), f"see {log.name}"
-                yield
-            finally:
-                agents.kill()
-        network = self._connection.network
-        for agent in network.get("/agents").json()["agents"]:
-            if agent["host"].startswith("net"):
-                network.delete(f"/agents/{agent['id']}")
+        with network_nodes(self._lab, self._connection):
+            yield
 
     def restart(self, host: str) -> None:
         """As `Backstage`."""

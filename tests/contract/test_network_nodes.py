@@ -117,3 +117,33 @@ def test_a_network_gets_a_second_dhcp_agent_first(stage: Stage, nodes: Nodes) ->
     assert refused(stage.neutron("POST", first, wish))[:2] == (404, "InvalidDHCPAgent")
     nodes.enable(nodes.dhcp["net01"], True)
     assert stage.neutron("DELETE", f"{second}/{stage.network}").status_code == 204
+
+
+def test_a_ha_router_has_a_port_for_each_agent(stage: Stage, nodes: Nodes) -> None:
+    """Bound to the agent's host, as long as the router is bound to the agent, whether that is enabled or not."""
+    router = nodes.router(ha=True)
+
+    def hosts() -> list[str]:
+        ports = stage.ok(stage.neutron("GET", "/ports", device_id=router))["ports"]
+        return sorted(p["binding:host_id"] for p in ports if p["device_owner"] == "network:router_ha_interface")
+
+    paths = {host: f"/agents/{agent}/l3-routers" for host, agent in nodes.l3.items()}
+    for host in ("net01", "net02"):
+        assert stage.neutron("POST", paths[host], {"router_id": router}).status_code == 201
+    stage.until("both have asked for it", lambda: hosts() == ["net01", "net02"])
+    nodes.enable(nodes.l3["net01"], False)
+    assert hosts() == ["net01", "net02"]
+    nodes.enable(nodes.l3["net01"], True)
+    assert stage.neutron("DELETE", f"{paths['net01']}/{router}").status_code == 204
+    assert hosts() == ["net02"]
+
+
+def test_an_agents_description_holds_a_reason(stage: Stage, nodes: Nodes) -> None:
+    """255 characters of it, set and taken away together with admin_state_up; one more is refused."""
+    path = f"/agents/{nodes.l3['net01']}"
+    before = stage.ok(stage.neutron("GET", path))["agent"]["description"]
+    for up, text in ((False, "x" * 255), (True, before)):
+        values = {"admin_state_up": up, "description": text}
+        found = stage.ok(stage.neutron("PUT", path, {"agent": values}))["agent"]
+        assert (found["admin_state_up"], found["description"]) == (up, text)
+    assert stage.neutron("PUT", path, {"agent": {"description": "x" * 256}}).status_code == 400

@@ -11,6 +11,7 @@ from sqlmodel import Session
 from tests.support.drains import Drains
 
 READS = ("GET", "HEAD", "OPTIONS")
+WATCHED = ("/compute/", "/load-balancer/")
 
 
 class Died(BaseException):
@@ -20,8 +21,8 @@ class Died(BaseException):
 class Points:
     """Counts the points at which a process can stop, and does something at the chosen one.
 
-    The points are, in order of time: before and after each commit, before each request to Nova's API, and after each
-    that changes something. What happened just before a read that has not happened yet is as good as after it.
+    The points are, in order of time: before and after each commit, before each request to Nova and Octavia, and after
+    each that changes something. What happened just before a read that has not happened yet is as good as after it.
 
     Args:
         drains: whose store and cloud are watched; a second watch starts from what the first one left.
@@ -64,7 +65,7 @@ class Points:
     def _watched_send(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         changes = request.method not in READS
         what = f"{request.method} {request.path_url}"
-        if "/compute/" not in request.url:
+        if not any(service in request.url for service in WATCHED):
             return self._send(request, *args, **kwargs)
         if not (changes and self._frozen):
             self._reach(f"before {what}")

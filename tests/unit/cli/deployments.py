@@ -188,7 +188,7 @@ PLANTED: dict[str, tuple[str, Change, str, str]] = {
     "a filter for everything": (
         "postgres-shared-secret",
         lambda site: site.get("Trigger", "migrate")["spec"]["filters"][0]["any"].append({"exact": {"source": "/a"}}),
-        "Trigger migrate, spec.filters.0.any.9.exact", "it would let every event through",
+        "Trigger migrate, spec.filters.0.any.15.exact", "it would let every event through",
     ),
     "a filter that names no types": (
         "postgres-shared-secret",

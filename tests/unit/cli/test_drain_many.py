@@ -183,6 +183,7 @@ def test_a_rack_is_a_file(run: Run, kind: EmptyingAll, tmp_path: Path, name: str
         ("rack.yaml", "\x00", "rack.yaml"),
         ("rack.json", '["cmp01",\n "cmp02"', "line 2"),
         ("rack.json", "[]", "there is no host in"),
+        ("rack.json", "[" * 5000, "rack.json: maximum recursion depth"),
     ],
 )
 def test_a_wrong_file_is_named_with_its_line(run: Run, tmp_path: Path, name: str, text: str, said: str) -> None:

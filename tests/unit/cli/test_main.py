@@ -17,7 +17,20 @@ def test_version(run: Run) -> None:
     assert outcome.out.startswith("drover 0.")
 
 
-@pytest.mark.parametrize("words", [(), ("drain",), ("undrain",), ("ops",), ("ops", "watch"), ("serve",), ("lab",)])
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("drain",),
+        ("undrain",),
+        ("drain-network",),
+        ("undrain-network",),
+        ("ops",),
+        ("ops", "watch"),
+        ("serve",),
+        ("lab",),
+    ],
+)
 def test_help_is_there_for_every_command(run: Run, words: tuple[str, ...]) -> None:
     """Each has a help that exits 0."""
     outcome = run(*words, "--help")
@@ -25,7 +38,7 @@ def test_help_is_there_for_every_command(run: Run, words: tuple[str, ...]) -> No
     assert "Usage" in outcome.out
 
 
-@pytest.mark.parametrize("command", ["drain", "undrain", "ops"])
+@pytest.mark.parametrize("command", ["drain", "undrain", "drain-network", "undrain-network", "ops"])
 def test_help_says_what_the_exit_codes_mean(run: Run, command: str) -> None:
     """A script's author finds them without the documentation."""
     text = " ".join(run(command, "--help").out.split())

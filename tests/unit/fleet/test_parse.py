@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from shared.fleet import parse
+from shared.fleet.fences import Fences
 from shared.fleet.snapshot import Requirements
 
 
@@ -266,7 +267,7 @@ HOSTS = ("cmp01", "cmp02", "cmp03")
 
 def test_a_tenants_aggregate_shuts_others_out() -> None:
     """filter_tenant_id, with or without a suffix, admits only the projects that it names."""
-    fences = parse.Fences(
+    fences = Fences(
         [aggregate("a", ["cmp01"], filter_tenant_id="p1, p2"), aggregate("b", ["cmp01"], filter_tenant_id9="p3")], HOSTS
     )
     for project in ("p1", "p2", "p3"):
@@ -286,9 +287,7 @@ def test_a_tenants_aggregate_shuts_others_out() -> None:
 )
 def test_a_flavor_that_wants_an_aggregate(wish: str, shunned: set[str]) -> None:
     """Hosts outside of the aggregates with the metadata are excluded; comparisons are left to Nova."""
-    fences = parse.Fences(
-        [aggregate("fast", ["cmp01"], ssd="true,fast"), aggregate("other", ["cmp02"], ssd="maybe")], HOSTS
-    )
+    fences = Fences([aggregate("fast", ["cmp01"], ssd="true,fast"), aggregate("other", ["cmp02"], ssd="maybe")], HOSTS)
     wanted = entry(specs={"aggregate_instance_extra_specs:ssd": wish})
     assert fences.shunned(wanted) == shunned
     assert fences.shunned(wanted) is fences.shunned(wanted), "the set is shared by all servers of a kind"

@@ -236,3 +236,44 @@ def test_finding_hosts(fake: SimulatedCloud) -> None:
 def live(host: str) -> dict[str, dict[str, str]]:
     """The request for a live migration."""
     return {"os-migrateLive": {"host": host, "block_migration": "auto"}}
+
+
+def test_ports_of_the_drained_hosts(fake: SimulatedCloud) -> None:
+    """Kinds of ports other than normal are known of the hosts that are read around, by a request for each."""
+    direct, plain = fake.add_server("cmp01", vnic_type="direct"), fake.add_server("cmp01")
+    elsewhere = fake.add_server("cmp03", vnic_type="vdpa")
+    cloud = fake.cloud()
+    fleet = read_fleet(cloud, around="cmp01")
+    assert fleet.servers[direct].vnic_types == {"direct"}
+    assert fleet.servers[plain].vnic_types == fleet.servers[elsewhere].vnic_types == frozenset()
+    assert cloud.requests["network"] == 1
+
+
+def test_amphorae_of_the_drained_hosts(fake: SimulatedCloud) -> None:
+    """They are known with role and load balancer, of the hosts that are read around, by Octavia's own word."""
+    balancer = fake.octavia.add_balancer("web", {"MASTER": "cmp01", "BACKUP": "cmp03"})
+    fake.add_server("cmp01", name="amphora-of-somebody", config_drive=True)
+    cloud = fake.cloud()
+    (found,) = read_fleet(cloud, around="cmp01").amphorae.values()
+    assert (found.role, found.status, found.balancer) == ("MASTER", "ALLOCATED", balancer.id)
+    assert (found.balancer_name, found.balancer_status) == ("web", "ACTIVE")
+    assert cloud.requests["load-balancer"] == 2
+
+
+def test_no_amphora_among_the_candidates(fake: SimulatedCloud) -> None:
+    """A server with a config drive alone costs one request: the load balancers are not asked for."""
+    fake.add_server("cmp01", config_drive=True)
+    cloud = fake.cloud()
+    assert read_fleet(cloud, around="cmp01").amphorae == {}
+    assert cloud.requests["load-balancer"] == 1
+
+
+def test_volumes_and_the_kind_of_hypervisor(fake: SimulatedCloud) -> None:
+    """Attached volumes, also the one that a server boots from, and what Nova calls the hypervisor."""
+    fake.host("cmp03").hypervisor = "ironic"
+    data = fake.add_server("cmp01", volumes=("v1", "v2"))
+    booted = fake.add_server("cmp01", volume_backed=True)
+    fleet = read_fleet(fake.cloud())
+    assert fleet.servers[data].volumes == {"v1", "v2"}
+    assert len(fleet.servers[booted].volumes) == 1
+    assert {host.hypervisor for host in fleet.hosts.values()} == {"fake", "ironic"}

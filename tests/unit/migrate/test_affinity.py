@@ -74,7 +74,7 @@ def test_lone_stopped_member_cannot() -> None:
     assert verdict.action is Action.CANNOT
     assert "alone in affinity group web" in verdict.reason
     assert verdict.way_out == f"start it, then it moves live; or {SHELVE}"
-    bound = found(server("a", extra_specs={"hw:pmem": "1G"}), policy=DOWNTIME)
+    bound = found(server("a", extra_specs={"pci_passthrough:alias": "gpu:1"}), policy=DOWNTIME)
     assert (bound.action, bound.way_out) == (Action.CANNOT, SHELVE)
 
 

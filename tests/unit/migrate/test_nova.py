@@ -73,13 +73,31 @@ def test_a_wholly_unknown_host(stage: FakeStage) -> None:
         stage.nova.service("zzz")
 
 
+def test_a_service_that_is_disabled_already(stage: FakeStage) -> None:
+    """Disabling it once more is no error, and another reason replaces the first."""
+    service = stage.nova.disable(stage.nova.service("cmp01"), "one")
+    assert stage.nova.disable(service, "one").disabled_reason == "one"
+    assert stage.nova.disable(service, "two").disabled_reason == "two"
+
+
+def test_whether_a_server_exists(stage: FakeStage) -> None:
+    """A deleted one does not; any other refusal is no answer."""
+    (vm,) = stage.boot(1)
+    assert stage.nova.exists(vm)
+    stage.fake.delete_server(vm)
+    assert not stage.nova.exists(vm)
+    stage.fake.fail_next(403, of="GET /compute/v2.1/servers/")
+    with pytest.raises(Refused):
+        stage.nova.exists(vm)
+
+
 def test_a_long_reason_is_cut(stage: FakeStage) -> None:
     """Nova keeps 255 characters."""
     assert stage.nova.disable(stage.nova.service("cmp01"), "x" * 300).disabled_reason == "x" * 255
 
 
 def test_another_refusal_of_a_service_is_told(stage: FakeStage) -> None:
-    """Only "No updates were requested" counts as done."""
+    """What Nova answers to a change of a service is passed on."""
     service = stage.nova.service("cmp01")
     stage.fake.fail_next(403, of="PUT")
     with pytest.raises(Refused) as refused:

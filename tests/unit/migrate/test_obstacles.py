@@ -101,7 +101,6 @@ BOUND: list[tuple[str, dict[str, Any]]] = [
     ("vTPM", {"image_properties": {"hw_tpm_version": "2.0"}}),
     ("vTPM", {"extra_specs": {"hw:tpm_version": "2.0", "hw:tpm_secret_security": "deployment"}}),
     ("PCI device", {"extra_specs": {"pci_passthrough:alias": "gpu:1"}}),
-    ("persistent memory", {"extra_specs": {"hw:pmem": "6GB"}}),
 ]
 
 

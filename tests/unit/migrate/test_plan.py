@@ -295,7 +295,7 @@ def test_document_is_the_published_one() -> None:
     hosts = [SOURCE, host("cmp02", gib=8)]
     plan = plan_drain(fleet(hosts, [server("a", gib=8), server("b", gib=8)]), "cmp01", PLAIN)
     found = json.loads(json.dumps(document(plan)))
-    assert list(found) == ["host", "feasible", "servers", "shortfall", "seconds"]
+    assert list(found) == ["host", "feasible", "servers", "shortfall", "seconds", "notes"]
     assert found["servers"][0] == {
         "host": "cmp01",
         "id": "a",
@@ -356,3 +356,12 @@ def test_pace_is_learnt() -> None:
     assert (quick.overhead, quick.seconds_per_gib) == (2.0, 0.5)
     snapshot = fleet([SOURCE, host("cmp02")], [server("web", gib=10)])
     assert plan_drain(snapshot, "cmp01", PLAIN, pace=learn(seen)).seconds == 35.0
+
+
+def test_volumes_that_nova_does_not_place_are_noted() -> None:
+    """Where Cinder keeps a volume Nova does not show: the plan says so once, however many servers have any."""
+    hosts = [SOURCE, host("cmp02")]
+    servers = [server("a", volumes=frozenset({"v"})), server("b", volumes=frozenset({"w"})), server("c")]
+    (note,) = plan_drain(fleet(hosts, servers), "cmp01", PLAIN).notes
+    assert note.startswith("2 servers have volumes: whether Cinder keeps any of them on cmp01 itself")
+    assert plan_drain(fleet(hosts, [server("c")]), "cmp01", PLAIN).notes == ()

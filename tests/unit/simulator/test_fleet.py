@@ -108,6 +108,7 @@ def test_ids_that_are_uuids_are_kept() -> None:
         ({"servers": [{"id": "s1", "host": "h7"}]}, r"servers\[0\]: host 'h7' is none of the fleet's"),
         ({"servers": [{"id": "s1", "host": "h1"}]}, r"servers\[0\]: field 'project' is missing"),
         ({"groups": [{"id": "g"}]}, "field 'policy' is missing"),
+        ({"groups": [{"id": "\ud800", "policy": "affinity", "members": []}]}, "surrogates not allowed"),
     ],
 )
 def test_a_wrong_snapshot_says_where(
@@ -123,6 +124,9 @@ def test_a_file_that_is_none(tmp_path: Path, empty: SimulatedCloud) -> None:
     with pytest.raises(LabError, match="there is no file"):
         load(empty, tmp_path / "none.json")
     (tmp_path / "bad.json").write_text("{")
+    with pytest.raises(LabError, match="is no JSON"):
+        load(empty, tmp_path / "bad.json")
+    (tmp_path / "bad.json").write_text("[" * 100_000)
     with pytest.raises(LabError, match="is no JSON"):
         load(empty, tmp_path / "bad.json")
     with pytest.raises(LabError, match="found format 'list'"):
