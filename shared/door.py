@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -49,6 +49,7 @@ class Door:
         gate: decides who gets in; None: the one that the settings describe, which lets nobody in by default.
         signer: signs replies; it comes from the settings with the gate.
         dead_letters: whether brokers deliver here what they could not deliver elsewhere.
+        chores: makes what else is looked after at each tick; called with the first request.
     """
 
     def __init__(
@@ -59,10 +60,12 @@ class Door:
         signer: Signer | None = None,
         *,
         dead_letters: bool = False,
+        chores: Callable[[], Sequence[Callable[[], None]]] = tuple,
     ) -> None:
         self.name = name
         self.kinds = kinds
         self.dead_letters = dead_letters
+        self.chores = chores
         self._gate, self._signer = gate, signer
         self._engine: Engine | None = None
         self._metrics: Metrics | None = None
@@ -75,7 +78,13 @@ class Door:
             if self._engine is None:
                 from shared.assembly import assemble
 
-                self._engine = assemble(self.name, self.kinds(), metrics=self._metrics, dead_letters=self.dead_letters)
+                self._engine = assemble(
+                    self.name,
+                    self.kinds(),
+                    metrics=self._metrics,
+                    dead_letters=self.dead_letters,
+                    chores=self.chores(),
+                )
             return self._engine
 
     @property
@@ -159,9 +168,10 @@ class Door:
         self.gate.admit(_knock(request, None))
         from shared.reading import answer, missing
 
-        document = answer(self.engine, request.args)
+        query = _query(request)
+        document = answer(self.engine, query)
         if document is None:
-            return _refuse(404, missing(request.args))
+            return _refuse(404, missing(query))
         return json.dumps(document), 200, JSON
 
     def _deny(self, error: Denied, address: str | None) -> Answer:
@@ -261,6 +271,21 @@ def _too_large(request: Any) -> Answer | None:
     if length <= MAX_EVENT:
         return None
     return _refuse(413, f"the body has {length} bytes, expected at most {MAX_EVENT}: send only the event")
+
+
+def _query(request: Any) -> Mapping[str, str]:
+    """The query's names and values, percent-encoding undone.
+
+    Raises:
+        Rejected: it is not text: a server hands on whatever bytes it was sent.
+    """
+    try:
+        found: Mapping[str, str] = request.args
+    except UnicodeDecodeError:
+        raise Rejected(
+            "the query is not valid UTF-8; expected names and values in percent-encoding (RFC 3986)"
+        ) from None
+    return found
 
 
 def _knock(request: Any, event: Event | None) -> Knock:

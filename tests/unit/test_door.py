@@ -301,6 +301,14 @@ def test_reads_that_make_no_sense(client: FlaskClient, query: str, status: int, 
     assert message in error(response)
 
 
+def test_a_query_that_is_no_text(client: FlaskClient) -> None:
+    """A server hands on whatever bytes it was sent; what is not UTF-8 is a mistake of whoever asks."""
+    environ = EnvironBuilder(path="/").get_environ() | {"QUERY_STRING": "operation=\xff"}
+    body, status, _ = run_wsgi_app(client.application, environ)
+    assert status.startswith("400")
+    assert b"the query is not valid UTF-8" in b"".join(body)
+
+
 def test_names_that_no_header_can_hold(client: FlaskClient) -> None:
     """A reply's subject is percent-encoded, as the HTTP binding says; line breaks can't add headers."""
     answer = reply(post(client, event(data={"target": 'hôte "1"\r\nx-evil: 100%'}), structured=True))
