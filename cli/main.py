@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from cli import deploy, events, exits, lab, ops
+from cli import deploy, events, exits, lab, ops, trace
 from cli.drain import drain, undrain
 from cli.errors import Explaining
+from cli.network import drain_network, undrain_network
 from cli.serve import serve
 
 app = typer.Typer(
@@ -23,8 +24,11 @@ app = typer.Typer(
 )
 app.command(epilog=exits.TEXT)(drain)
 app.command(epilog=exits.TEXT)(undrain)
+app.command(epilog=exits.TEXT)(drain_network)
+app.command(epilog=exits.TEXT)(undrain_network)
 app.add_typer(ops.app, name="ops", epilog=exits.TEXT)
 app.add_typer(events.app, name="events", epilog=exits.TEXT)
+app.add_typer(trace.app, name="trace")
 app.command()(serve)
 app.add_typer(deploy.app, name="deploy")
 app.add_typer(lab.app, name="lab")

@@ -48,7 +48,7 @@ def _structured(path: Path, text: str) -> Iterator[str]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise Rejected(f"--rack: {path}, line {line}: {error.problem}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise Rejected(f"--rack: {path}: {' '.join(str(error).split())}") from None
     if isinstance(root, yaml.MappingNode):
         root = next((value for key, value in root.value if key.value == "hosts"), None) or root

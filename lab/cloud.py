@@ -59,6 +59,19 @@ def write_clouds_yaml(lab: Lab) -> None:
         private_text(lab.clouds_yaml, text)
 
 
+def write_brokers_yaml(lab: Lab) -> None:
+    """brokers.yaml beside it, where `drover trace` finds the lab's RabbitMQ under the cloud's name."""
+    password = lab.passwords["rabbitmq"]
+    entry = {
+        "url": f"amqp://lab:{password}@127.0.0.1:{lab.port('rabbitmq')}/%2F",
+        "management": [f"http://127.0.0.1:{lab.port('rabbitmq-management')}"],
+    }
+    text = yaml.safe_dump({"brokers": {"lab": entry}}, sort_keys=False)
+    path = lab.clouds_yaml.with_name("brokers.yaml")
+    if not path.exists() or path.read_text() != text:
+        private_text(path, text)
+
+
 def connect(lab: Lab, name: str = "lab") -> Connection:
     """A connection as one of the clouds in the lab's clouds.yaml, whatever the environment says."""
     from openstack.config import OpenStackConfig

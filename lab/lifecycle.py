@@ -60,6 +60,7 @@ def up(lab: Lab, progress: Progress) -> bool:
     changed = config.write(lab)
     new_settings = computes.write_settings(lab)
     cloud.write_clouds_yaml(lab)
+    cloud.write_brokers_yaml(lab)
     _check_ports(lab, running)
     for directory in services.directories(lab):
         directory.mkdir(parents=True, exist_ok=True)

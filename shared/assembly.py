@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from shared import store
 from shared.operations import Engine, Kind, Limits
@@ -21,12 +21,14 @@ def assemble(
     metrics: Metrics | None = None,
     *,
     dead_letters: bool = False,
+    chores: Sequence[Callable[[], None]] = (),
 ) -> Engine:
     """The engine of a served function.
 
     Args:
         metrics: where others have counted already.
         dead_letters: whether brokers deliver here what they could not deliver elsewhere.
+        chores: what else is looked after at each tick.
 
     Raises:
         SettingsError: a setting is wrong.
@@ -50,4 +52,5 @@ def assemble(
         metrics=metrics,
         tracing=tracing,
         dead_letters=dead_letters,
+        chores=chores,
     )

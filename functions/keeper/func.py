@@ -1,8 +1,8 @@
-"""The door of `keeper`: dead letters, their replay, and the cleaning of the store."""
+"""The door of `keeper`: dead letters, their replay, the cleaning of the store, and firehoses that nobody reads."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from shared.door import Door
@@ -21,5 +21,12 @@ def kinds() -> Sequence[Kind]:
     return [Replay(), Cleanup(settings.keep_days, settings.keep_operations_days)]
 
 
-door = Door("keeper", kinds, dead_letters=True)
+def chores() -> Sequence[Callable[[], None]]:
+    """What is looked after at each tick, besides."""
+    from functions.keeper.firehose import FirehoseWatch
+
+    return [FirehoseWatch()]
+
+
+door = Door("keeper", kinds, dead_letters=True, chores=chores)
 main = door.main

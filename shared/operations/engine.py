@@ -53,6 +53,7 @@ class Engine:
         source: the CloudEvents source of what this engine sends, `/drover/<function>`.
         sink: where facts go, besides the replies; None where replies are the only way out.
         dead_letters: whether brokers deliver here what they could not deliver elsewhere.
+        chores: what else is looked after at each tick; each takes some seconds at most.
     """
 
     def __init__(
@@ -68,7 +69,9 @@ class Engine:
         tracing: Tracing | None = None,
         new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
         dead_letters: bool = False,
+        chores: Sequence[Callable[[], None]] = (),
     ) -> None:
+        self._chores = chores
         self.database = database
         self.kinds = {kind.name: kind for kind in kinds}
         self.clock = clock or SystemClock()
@@ -119,6 +122,8 @@ class Engine:
         if event.type in self._wakes:
             if self._letterbox is not None and self._sink is not None:
                 wake.tell_who_is_due(self.database, self._sink, self.kinds, self.clock.now(), self._new_event)
+            if event.type == Tick.event_type:
+                self._do_chores()
             reply = self._continue(event, None)
             measure(self.database, self.metrics)
             return reply
@@ -182,6 +187,14 @@ class Engine:
         if not isinstance(operation_id, str) or not is_storable(operation_id):
             return None
         return self._continue(event, operation_id)
+
+    def _do_chores(self) -> None:
+        """None of them may hold up what a tick is for."""
+        for chore in self._chores:
+            try:
+                chore()
+            except Exception:
+                log.exception("unexpected error in a chore")
 
     def _new_event(self, type: str, data: dict[str, str]) -> Event:
         return Event(self._new_id(), self._source, type, data, None, self.clock.now())

@@ -16,7 +16,7 @@ from lab.inside import faults as inside
 def write(path: Path, text: str) -> Path:
     """Write a faults file whose time differs from that of the one before."""
     stamp = path.stat().st_mtime_ns + 1 if path.exists() else None
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8", errors="surrogateescape")
     if stamp:
         os.utime(path, ns=(stamp, stamp))
     return path
@@ -87,6 +87,9 @@ def test_fault_strikes_as_often_as_it_says(tmp_path: Path) -> None:
         ("hosts: {cmp01: dead}", "hosts.cmp01"),
         ("hosts: [", "no YAML"),
         ("- web", "is wrong"),
+        ("a: \udcff", "no YAML"),
+        ("[" * 5000, "no YAML"),
+        ("a: " + "9" * 5000, "no YAML"),
     ],
 )
 def test_wrong_file_says_where(tmp_path: Path, text: str, complaint: str) -> None:

@@ -1,0 +1,120 @@
+"""`drover trace`: what the RPC traffic of a cloud is doing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.options import Cloud, Json, NoWait, Url, print_json
+from functions.rpc_trace.events import Mode
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="What the RPC traffic of OpenStack on RabbitMQ is doing: statistics, the calls beneath one request, and a "
+    "verdict on each that was lost, late or failed.",
+)
+
+RequestId = Annotated[
+    str | None,
+    typer.Option(
+        "--request-id",
+        help="Show the tree of RPCs beneath this request: its own id or its global one (X-Openstack-Request-Id).",
+        show_default=False,
+    ),
+]
+
+
+Seconds = Annotated[float, typer.Option(help="How long, up to 300.", min=1, max=300)]
+
+
+@app.command()
+def start(
+    context: typer.Context,
+    mode: Annotated[
+        Mode,
+        typer.Option(
+            help="full: every message, by the firehose. light: requests only. metrics: the queues' counters.",
+        ),
+    ] = Mode.LIGHT,
+    seconds: Seconds = 60.0,
+    method: Annotated[
+        str | None, typer.Option(help="Report only this method; * stands for anything.", show_default=False)
+    ] = None,
+    request_id: RequestId = None,
+    cloud: Cloud = None,
+    reason: Annotated[str, typer.Option(help="Why; it goes on record.")] = "a look at the RPC traffic",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell the price, and capture nothing.")] = False,
+    no_wait: NoWait = False,
+    as_json: Json = False,
+    url: Url = None,
+) -> None:
+    """Capture the RPC traffic of a cloud for a while, and say what it was.
+
+    The price first: drover trace start --mode full --dry-run
+
+    All of it:       drover trace start --mode full --seconds 30
+
+    One request:     drover trace start --mode full --request-id req-c5ba1d21-6f7a-43fc-84cf-32779c1ac02e
+
+    Ctrl-C ends it early, with what was seen until then; the firehose is disarmed in every case.
+    """
+    from cli.traces.start import start as begin
+
+    data = {"mode": mode.value, "seconds": seconds, "method": method, "request_id": request_id, "dry_run": dry_run,
+            "reason": reason}  # fmt: skip
+    begin(context, cloud, data, url, no_wait=no_wait, as_json=as_json)
+
+
+@app.command()
+def record(
+    file: Annotated[Path, typer.Argument(help="Where to; gzipped if it ends in .gz. It must not exist.")],
+    seconds: Seconds = 60.0,
+    cloud: Cloud = None,
+    as_json: Json = False,
+) -> None:
+    """Record a full capture into a file, for `drover trace replay`; nothing secret goes into it.
+
+    Example: drover trace record capture.jsonl.gz --seconds 30
+    """
+    from cli.traces.record import record as capture
+
+    document = capture(file, seconds, cloud)
+    if as_json:
+        print_json(document)
+    else:
+        typer.echo(f"{document['events']} events in {file}: drover trace replay {file}")
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="A capture, as `drover trace record` writes it; may be gzipped.")],
+    request_id: RequestId = None,
+    as_json: Json = False,
+) -> None:
+    """Analyse a recorded capture, offline: statistics and verdicts, or the tree of one request.
+
+    Example: drover trace replay capture.jsonl.gz --request-id req-c5ba1d21-6f7a-43fc-84cf-32779c1ac02e
+    """
+    from cli.text import output, side
+    from cli.traces.progress import reading
+    from cli.traces.show import show_report, show_tree
+    from functions.rpc_trace.analysis import Analysis
+    from functions.rpc_trace.recording import Recording
+    from functions.rpc_trace.report import report
+    from functions.rpc_trace.tree import tree_document
+
+    analysis, recording = Analysis(request_id), Recording(file)
+    for event in reading(recording, side()):
+        analysis.take(event)
+    analysis.end(recording.ended, recording.dropped)
+    document = report(analysis) | {"unreadable": recording.unreadable}
+    if analysis.trace is not None:
+        document["request"] = tree_document(analysis.trace)
+    if as_json:
+        print_json(document)
+    elif request_id is None:
+        show_report(output(), document)
+    else:
+        show_tree(output(), document["request"])

@@ -1,0 +1,1 @@
+"""What `drover trace` shows."""

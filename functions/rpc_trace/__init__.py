@@ -1,0 +1,1 @@
+"""What the RPC traffic of OpenStack on RabbitMQ is doing: statistics, traces of requests, verdicts on lost calls."""

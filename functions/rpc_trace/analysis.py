@@ -1,0 +1,93 @@
+"""The whole analysis of one capture, live or from a file: each event goes in once, the verdicts and counts come out."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from functions.rpc_trace.call import Call, Cast
+from functions.rpc_trace.correlate import Correlator
+from functions.rpc_trace.coverage import Coverage
+from functions.rpc_trace.request import RequestTrace
+from functions.rpc_trace.sighting import Sighting
+from functions.rpc_trace.statistics import Statistics
+from functions.rpc_trace.verdict import Cause, Verdict, judge
+
+MOST_VERDICTS = 10_000
+"""Verdicts that are kept one by one; `causes` counts all."""
+
+
+class Analysis:
+    """Takes every event of a capture once, then `end`.
+
+    Args:
+        request_id: of one user request, its own or its global id: its calls and casts are kept for a tree.
+        judging: whether replies are seen at all; else nothing can be said of calls without one.
+    """
+
+    def __init__(self, request_id: str | None = None, *, judging: bool = True) -> None:
+        self.judging = judging
+        self.gap = 0.0
+        """Seconds in which nothing was seen."""
+        self.statistics = Statistics()
+        self.coverage = Coverage()
+        self.correlator = Correlator(self._call, self._cast)
+        self.verdicts: list[Verdict] = []
+        self.causes: Counter[Cause] = Counter()
+        self.trace = RequestTrace(request_id) if request_id else None
+        self.dropped = 0
+        """Events that the capture itself has missed, as far as it knows."""
+        self.in_flight = 0
+        """Calls that were still in time when the capture ended."""
+        self._until: float | None = None
+        self._ended = True
+
+    def take(self, seen: Sighting) -> None:
+        """Take one event."""
+        self.statistics.see(seen)
+        entry = self.correlator.take(seen)
+        if self.trace is not None and entry is not None:
+            self.trace.see(seen, entry)
+
+    def end(self, until: float | None = None, dropped: int = 0) -> None:
+        """Judge what is open.
+
+        Args:
+            until: when the capture ended, in seconds since 1970; None if nobody knows, as of a file that was cut off.
+            dropped: events that the capture itself has missed, as far as it knows.
+        """
+        self._until, self._ended, self.dropped = until, until is not None, dropped
+        self.correlator.end()
+
+    @property
+    def percent_seen(self) -> float:
+        """Coverage in percent."""
+        percent = self.coverage.percent(self.statistics.events, self.dropped)
+        if not self.gap:
+            return percent
+        whole = max(self.statistics.seconds, self.gap)
+        return round(percent * (whole - self.gap) / whole, 3)
+
+    def missed_until(self, now: float) -> None:
+        """Another process begins: from the last event that is known of until now everything was missed."""
+        if self.statistics.events:
+            self.gap += max(0.0, now - self.statistics.last)
+
+    def _call(self, call: Call) -> None:
+        until = self.correlator.now if self._until is None else self._until
+        verdict = judge(call, until, ended=self._ended) if self.judging else None
+        self.statistics.call(call, verdict)
+        self.coverage.call(call, self.statistics.first or 0.0)
+        if verdict is not None:
+            self.causes[verdict.cause] += 1
+            if len(self.verdicts) < MOST_VERDICTS:
+                self.verdicts.append(verdict)
+        elif self.judging and call.replied is None and call.published is not None:
+            self.in_flight += 1
+        if self.trace is not None:
+            self.trace.call(call, verdict)
+
+    def _cast(self, cast: Cast) -> None:
+        self.statistics.cast(cast)
+        self.coverage.cast(cast, self.statistics.first or 0.0)
+        if self.trace is not None:
+            self.trace.cast(cast)

@@ -1,0 +1,178 @@
+"""A full capture: the firehose is armed, everything is read for a while, and it is disarmed again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pika
+from pika.exceptions import AMQPError
+
+from functions.rpc_trace.backlog import queues_of_interest
+from functions.rpc_trace.consumer import QueueReader, Take
+from functions.rpc_trace.ended import Ended
+from functions.rpc_trace.events import Mode
+from shared.errors import Permanent, Retry
+from shared.rabbit import EXCHANGE, QUEUE, Broker, Firehose, Management
+from shared.rabbit.firehose import ARGUMENTS, QUEUE_MESSAGES
+
+CHECK_SECONDS = 2.0
+"""Between two looks at how the broker is."""
+LAG_SECONDS = 5.0
+"""A capture that is so far behind ends: it can't keep up."""
+REST_SECONDS = 20.0
+"""How long what is left in the queue is read after the firehose was disarmed."""
+REST_TRIES = 3
+STATISTICS_SECONDS = 5.5
+"""RabbitMQ tells what it counts of a queue every 5 s."""
+NEAR_FULL = 0.5
+"""Of the queue's length, from which on messages may have been dropped between two looks."""
+
+
+class Capture:
+    """One capture on one vhost.
+
+    Args:
+        owner: its name, which says on the broker whose the firehose is.
+    """
+
+    def __init__(self, broker: Broker, owner: str) -> None:
+        self._broker = broker
+        self._management = Management(broker)
+        self.firehose = Firehose(broker, self._management, owner)
+        self._reader = QueueReader(broker.parameters(), QUEUE, lambda *message: self._take(*message))
+        self._take: Take = lambda *message: None
+        self._crowded = False
+
+    def open(self) -> None:
+        """Make the queue, and arm the firehose.
+
+        Raises:
+            Permanent: it must not be armed; says why.
+            Retry: the broker does not answer.
+        """
+        if why := self.firehose.refusal():
+            raise Permanent(f"nothing was captured: {why}")
+        make_queue(self._broker, [(EXCHANGE, "#")])
+        self.firehose.arm()
+
+    def is_open(self) -> bool:
+        """Whether the queue is still there, as an earlier slice has left it."""
+        return self._management.queue(QUEUE) is not None
+
+    def read(self, take: Take, seconds: float) -> str:
+        """Hand over everything that comes; returns why it had to stop before its time, or nothing."""
+        self._take = take
+        health = _Health(self.firehose, self._reader.read)
+        try:
+            self._reader.run(seconds, health.is_bad)
+        finally:
+            self._crowded |= health.crowded
+        return health.why
+
+    def close(self, take: Take, taken: int) -> Ended:
+        """Disarm the firehose, hand over what is left in the queue, and remove it; some of it may be gone already."""
+        ours, dropped = self.firehose.is_ours, 0
+        if ours:
+            self._management.set_tracing(False)
+        until = time.time()
+        if ours and self.is_open():
+            before = self._reader.read
+            self._read_rest(take)
+            dropped = max(0, self._came_in() - taken - (self._reader.read - before))
+        self.firehose.disarm()
+        return Ended(until, dropped)
+
+    def _read_rest(self, take: Take) -> None:
+        """Whatever happens: the firehose is to be disarmed; what could not be read counts as dropped."""
+        self._take = take
+        for _ in range(REST_TRIES):
+            try:
+                self._reader.run(REST_SECONDS, _Emptied())
+                return
+            except Retry:
+                time.sleep(CHECK_SECONDS)
+
+    def facts(self) -> dict[str, Any]:
+        """Queues that need a look, beside what was seen of their messages."""
+        return {"mode": Mode.FULL} | queues_of_interest(self._management)
+
+    def connections(self) -> dict[str, str]:
+        """What each connection calls itself."""
+        return self._management.connections()
+
+    def _came_in(self) -> int:
+        """How many messages came into the queue: the number that the next would get, as RabbitMQ told it last."""
+        if self._crowded:
+            time.sleep(STATISTICS_SECONDS)
+        status = (self._management.queue(QUEUE) or {}).get("backing_queue_status") or {}
+        return int(status.get("next_seq_id") or 0)
+
+
+class _Emptied:
+    """Says when nothing waits any more; at the first looks nobody has told yet how much it is."""
+
+    def __init__(self) -> None:
+        self._looks = 0
+
+    def __call__(self, reader: QueueReader) -> bool:
+        self._looks += 1
+        return self._looks > 2 and reader.waiting == 0
+
+
+class _Health:
+    """Looks, while a capture reads, whether it may go on."""
+
+    def __init__(self, firehose: Firehose, read: int) -> None:
+        self._firehose = firehose
+        self._checked = time.monotonic()
+        self._mark = (time.monotonic(), read)
+        self.why = ""
+        self.crowded = False
+
+    def is_bad(self, reader: QueueReader) -> bool:
+        """Whether the capture has to end; `why` says why."""
+        now = time.monotonic()
+        self.crowded |= reader.waiting > NEAR_FULL * QUEUE_MESSAGES
+        if now - self._checked < CHECK_SECONDS:
+            return False
+        self._checked = now
+        rate = (reader.read - self._mark[1]) / max(0.001, now - self._mark[0])
+        self._mark = (now, reader.read)
+        if reader.waiting > 1000 and reader.waiting > LAG_SECONDS * rate:
+            self.why = f"it can't keep up: {reader.waiting} messages wait, {rate:.0f} a second are read"
+        else:
+            self.why = self._firehose.burden()
+        return bool(self.why)
+
+
+def make_queue(broker: Broker, bindings: Iterable[tuple[str, str]]) -> None:
+    """Declare the capture's queue, and bind it to exchanges by routing keys.
+
+    Raises:
+        Retry: the broker does not answer.
+    """
+    connection = connect(broker.parameters())
+    try:
+        channel = connection.channel()
+        channel.queue_declare(QUEUE, arguments=ARGUMENTS)
+        for exchange, key in bindings:
+            channel.queue_bind(QUEUE, exchange, key)
+    except AMQPError as error:
+        raise Retry(f"RabbitMQ: {error}", after=5.0) from error
+    finally:
+        if connection.is_open:
+            connection.close()
+
+
+def connect(nodes: Sequence[pika.connection.Parameters]) -> pika.BlockingConnection:
+    """A connection to the first node that answers.
+
+    Raises:
+        Retry: none does.
+    """
+    try:
+        return pika.BlockingConnection(nodes)
+    except (AMQPError, OSError) as error:
+        raise Retry(f"RabbitMQ does not answer: {error or type(error).__name__}", after=5.0) from error

@@ -1,0 +1,22 @@
+"""The door of `rpc_trace`: captures of RPC traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from shared.door import Door
+
+if TYPE_CHECKING:
+    from shared.operations import Kind
+
+
+def kinds() -> Sequence[Kind]:
+    """The kinds of operations that this function runs."""
+    from functions.rpc_trace.trace import Trace
+
+    return [Trace()]
+
+
+door = Door("rpc_trace", kinds)
+main = door.main
