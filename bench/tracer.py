@@ -1,6 +1,6 @@
 """How fast firehose messages are read from a real broker, decoded and correlated, against plain pika on the same queue.
 
-    .venv/bin/python bench/tracer.py [--events 100000] [--json]
+    python bench/tracer.py [--events 100000] [--rounds 2] [--seconds 8] [--json]
 
 A RabbitMQ of its own gets a queue of firehose messages (bodies of 2.7 kB on average, calls and replies of Nova's kind,
 each with ids of its own). In the same run, one process each time, the queue is read
@@ -9,7 +9,8 @@ each with ids of its own). In the same run, one process each time, the queue is 
 2. by Drover: the same connection, decoded, joined into calls, counted and judged.
 
 Nothing is acknowledged by the first, so that the second finds the same messages. Then the same messages are replayed
-from a file, and memory is measured over `--memory-events` replayed ones.
+from a file; a process of its own joins `--memory-events` and tells its memory; and pairs of publishers and consumers
+load the broker, alone and under a full capture, which is the price that an operator is told.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -31,12 +34,16 @@ sys.path.insert(0, str(ROOT))
 
 from functions.rpc_trace.analysis import Analysis  # noqa: E402
 from functions.rpc_trace.consumer import QueueReader  # noqa: E402
+from functions.rpc_trace.recording import Recording, headers_of  # noqa: E402
+from functions.rpc_trace.sighting import Headers, Sighting, sighting  # noqa: E402
 from tests.support.rabbit import Rabbit  # noqa: E402
 
 QUEUE = "bench"
 BODY = 2_700
 """Bytes of a body on average, as measured at a real cloud."""
 HOSTS, METHODS = 200, 12
+STEP = 0.00005
+"""Seconds between two events: 20,000 a second, a cloud with 5,000 calls a second."""
 
 
 def messages(number: int, seed: int = 1) -> Iterator[dict[str, Any]]:
@@ -55,8 +62,10 @@ def messages(number: int, seed: int = 1) -> Iterator[dict[str, Any]]:
             "version": "1.0", "_msg_id": msg_id, "_reply_q": reply_q, "_timeout": None, "_unique_id": unique,
             "_context_request_id": f"req-{uuid.UUID(int=draw.getrandbits(128))}", "_context_auth_token": "y" * 180,
         }  # fmt: skip
-        reply = {"result": {"value": "z" * draw.randrange(BODY * 2)}, "failure": None, "ending": True, "_msg_id": msg_id,
-                 "_unique_id": uuid.UUID(int=draw.getrandbits(128)).hex}  # fmt: skip
+        reply = {
+            "result": {"value": "z" * draw.randrange(BODY * 2)}, "failure": None, "ending": True, "_msg_id": msg_id,
+            "_unique_id": uuid.UUID(int=draw.getrandbits(128)).hex,
+        }  # fmt: skip
         key = f"compute.cmp{host:03d}"
         steps = (
             ("publish.nova", "nova", key, sender, [key], request, "60000"),
@@ -70,8 +79,8 @@ def messages(number: int, seed: int = 1) -> Iterator[dict[str, Any]]:
 
 
 def _message(
-    at: float, trace_key: str, exchange: str, key: str, connection: str, routed: list[str] | None, inner: dict[str, Any],
-    expiration: str | None,
+    at: float, trace_key: str, exchange: str, key: str, connection: str, routed: list[str] | None,
+    inner: dict[str, Any], expiration: str | None,
 ) -> dict[str, Any]:  # fmt: skip
     properties: dict[str, Any] = {"content_type": "application/json", "content_encoding": "utf-8", "headers": {},
                                   "delivery_mode": 2, "priority": 0}  # fmt: skip
@@ -123,6 +132,16 @@ class Watch:
         self.wall, self.cpu = time.perf_counter() - self._begin[0], time.process_time() - self._begin[1]
         return True
 
+    @property
+    def rate(self) -> float:
+        """Messages a second."""
+        return self.number / self.wall
+
+    @property
+    def cpu_rate(self) -> float:
+        """Messages a second of processor time: what is left of noise when other processes take turns."""
+        return self.number / self.cpu
+
 
 def plain(url: str, number: int) -> Watch:
     """Let plain pika read the queue."""
@@ -145,31 +164,185 @@ def traced(url: str, number: int) -> Watch:
     """Let Drover read the queue, decode and correlate."""
     analysis, watch = Analysis(), Watch(number)
 
-    def take(event: Any) -> None:
-        analysis.take(event)
+    def take(_at: float, key: str, headers: Headers, body: bytes) -> None:
+        at = STEP * watch.seen  # time passes as it does at a real cloud, so that calls end and are forgotten
+        analysis.take(sighting(at, key, headers, body))
         watch.count()
 
-    reader = QueueReader(pika.URLParameters(url), QUEUE, take, lambda: watch.seen >= number)
-    reader.run(120)
+    reader = QueueReader([pika.URLParameters(url)], QUEUE, take)
+    reader.run(120, lambda _reader: watch.seen >= number)
     analysis.end(time.time())
     assert analysis.statistics.events == number, (analysis.statistics.events, number)
     assert not analysis.causes, analysis.causes
     return watch
 
 
-def show(name: str, watch: Watch) -> None:
-    print(f"{name}: {watch.number / watch.wall:.0f}/s, {watch.number / watch.cpu:.0f}/s of processor time")
+def replayed(number: int) -> Watch:
+    """Let Drover replay the same messages from a file, as `drover trace replay` does."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "capture.jsonl"
+        with path.open("w") as file:
+            for message in messages(number):
+                file.write(json.dumps(message) + "\n")
+        analysis, watch = Analysis(), Watch(number)
+        for event in Recording(path):
+            analysis.take(event)
+            watch.count()
+        analysis.end()
+        assert not analysis.causes, analysis.causes
+        return watch
+
+
+def remembered(number: int) -> int:
+    """Peak memory in MB of a process that joins so many events, `OPEN` calls of which are never answered."""
+    code = (
+        "import resource, sys\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "from bench.tracer import messages, as_sighting\n"
+        "from functions.rpc_trace.analysis import Analysis\n"
+        "analysis = Analysis()\n"
+        f"for message in messages({number}): analysis.take(as_sighting(message))\n"
+        "analysis.end()\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600)
+    return int(done.stdout)
+
+
+def as_sighting(message: dict[str, Any]) -> Sighting:
+    """A message as the analysis takes it."""
+    return sighting(message["t"], message["routing_key"], headers_of(message["headers"]), message["body"])
+
+
+class Traffic:
+    """Publishers and consumers of messages of `BODY` bytes, as fast as the broker takes them, each pair a process."""
+
+    CODE = """
+import sys, time, pika
+url, seconds, size = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
+connection = pika.BlockingConnection(pika.URLParameters(url)); channel = connection.channel()
+channel.queue_declare("load", auto_delete=True); channel.basic_qos(prefetch_count=500)
+seen = [0]
+def take(channel, method, properties, body):
+    seen[0] += 1
+    if seen[0] % 100 == 0: channel.basic_ack(method.delivery_tag, multiple=True)
+channel.basic_consume("load", take)
+other = pika.BlockingConnection(pika.URLParameters(url)); out = other.channel(); out.confirm_delivery()
+body, end = b"x" * size, time.monotonic() + seconds
+while time.monotonic() < end:
+    for _ in range(20): out.basic_publish("", "load", body)
+    connection.process_data_events(0)
+print(seen[0] / seconds)
+"""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def rate(self, seconds: float, clients: int = 2) -> float:
+        """Messages a second that all clients together get through."""
+        command = [sys.executable, "-c", self.CODE, self._url, str(seconds), str(BODY)]
+        running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(clients)]
+        return sum(float(process.communicate(timeout=seconds + 60)[0]) for process in running)
+
+
+def price(broker: Rabbit, seconds: float) -> tuple[float, float]:
+    """What the broker carries without a capture, and while everything is captured, in messages a second."""
+    traffic = Traffic(broker.url)
+    alone = traffic.rate(seconds)
+    command = [sys.executable, "-c", CAPTURE, str(ROOT), broker.url, broker.management, str(seconds + 4)]
+    capture = subprocess.Popen(command)
+    while not any(queue["name"] == "drover.trace" for queue in broker.ask("GET", "/queues")):
+        assert capture.poll() is None, "the capture could not begin"
+        time.sleep(0.2)
+    captured = traffic.rate(seconds)
+    capture.wait(timeout=60)
+    return alone, captured
+
+
+CAPTURE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from functions.rpc_trace.analysis import Analysis
+from functions.rpc_trace.capture import Capture
+from functions.rpc_trace.sighting import sighting
+from shared.rabbit import find_broker
+analysis = Analysis()
+take = lambda at, key, headers, body: analysis.take(sighting(at, key, headers, body))
+broker = find_broker("bench", {"DROVER_RABBIT_URL": sys.argv[2], "DROVER_RABBIT_MANAGEMENT": sys.argv[3]})
+capture = Capture(broker, "bench")
+capture.open()
+try:
+    capture.read(take, float(sys.argv[4]))
+finally:
+    capture.close(take)
+"""
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """All of it."""
+    broker = Rabbit()
+    try:
+        size = fill(broker.url, options.events)
+        rounds = [
+            (plain(broker.url, options.events), traced_kept(broker, options.events)) for _ in range(options.rounds)
+        ]
+        broker.ask("DELETE", f"/queues/%2F/{QUEUE}")
+        alone, captured = price(broker, options.seconds)
+    finally:
+        broker.close()
+    plains, traceds = [watch for watch, _ in rounds], [watch for _, watch in rounds]
+    fastest, reference = max(watch.rate for watch in traceds), max(watch.rate for watch in plains)
+    replay = replayed(options.events)
+    memory = remembered(options.memory_events)
+    return {
+        "events": options.events,
+        "body_bytes": round(size),
+        "plain_pika_per_second": round(reference),
+        "drover_per_second": round(fastest),
+        "ratio": round(fastest / reference, 2),
+        "plain_pika_per_cpu_second": round(max(watch.cpu_rate for watch in plains)),
+        "drover_per_cpu_second": round(max(watch.cpu_rate for watch in traceds)),
+        "replay_per_second": round(replay.rate),
+        "replay_per_cpu_second": round(replay.cpu_rate),
+        "memory_events": options.memory_events,
+        "memory_mb": memory,
+        "broker_alone_per_second": round(alone),
+        "broker_captured_per_second": round(captured),
+        "broker_keeps_percent": round(100 * captured / alone),
+    }
+
+
+def traced_kept(broker: Rabbit, number: int) -> Watch:
+    """Read by Drover; the queue is filled again, for the next round."""
+    watch = traced(broker.url, number)
+    fill(broker.url, number)
+    return watch
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=100_000, help="messages in the queue")
+    parser.add_argument("--rounds", type=int, default=2, help="readings of each; the fastest counts")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of each measure of the broker's throughput")
+    parser.add_argument("--memory-events", type=int, default=1_000_000)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    found = measure(options)
+    if options.json:
+        print(json.dumps(found, indent=2))
+        return
+    print(f"{found['events']} messages of the firehose, {found['body_bytes']} bytes each, from a real broker:")
+    print(f"  plain pika, delivered only   {found['plain_pika_per_second']:>8}/s "
+          f"({found['plain_pika_per_cpu_second']}/s of its processor time)")  # fmt: skip
+    print(f"  Drover, joined and judged    {found['drover_per_second']:>8}/s "
+          f"({found['drover_per_cpu_second']}/s of its processor time), {found['ratio']} x")  # fmt: skip
+    print(f"  replay from a file           {found['replay_per_second']:>8}/s "
+          f"({found['replay_per_cpu_second']}/s of its processor time)")  # fmt: skip
+    print(f"memory after {found['memory_events']} events: {found['memory_mb']} MB")
+    print(f"the broker carries {found['broker_alone_per_second']}/s alone, {found['broker_captured_per_second']}/s "
+          f"under a full capture on the same machine: {found['broker_keeps_percent']} %")  # fmt: skip
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--events", type=int, default=100_000)
-    options = parser.parse_args()
-    broker = Rabbit()
-    try:
-        print("mean", fill(broker.url, options.events))
-        for _ in range(2):
-            show("plain", plain(broker.url, options.events))
-        show("traced", traced(broker.url, options.events))
-    finally:
-        broker.close()
+    main()

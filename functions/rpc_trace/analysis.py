@@ -38,15 +38,22 @@ class Analysis:
         """Events that the capture itself has missed, as far as it knows."""
         self.in_flight = 0
         """Calls that were still in time when the capture ended."""
+        self._closing = False
         self._until: float | None = None
         self._ended = True
 
     def take(self, seen: Sighting) -> None:
         """Take one event."""
+        if self._closing and not self.correlator.knows(seen.message):
+            return
         self.statistics.see(seen)
         entry = self.correlator.take(seen)
         if self.trace is not None and entry is not None:
             self.trace.see(seen, entry)
+
+    def close_to_new(self) -> None:
+        """From now on only what belongs to the calls and casts that are open counts: their replies may still come."""
+        self._closing = True
 
     def end(self, until: float | None = None, dropped: int = 0) -> None:
         """Judge what is open.

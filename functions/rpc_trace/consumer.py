@@ -22,6 +22,8 @@ PREFETCH = 10_000
 """Messages that the broker may have under way to us without an acknowledgement."""
 ACK_EVERY = 1_000
 """Messages that one acknowledgement covers."""
+CHUNK = 256 * 1024
+"""Bytes that are read from the socket at once; pika's 4,096 make a system call for each message."""
 LOOK_SECONDS = 0.5
 """Between two looks at the time, at what waits in the queue, and at what was read and not acknowledged."""
 
@@ -41,6 +43,8 @@ class _Connection(pika.SelectConnection):  # type: ignore[misc]  # pika has no t
     def read_past(self, frames: Frames) -> None:
         """From now on the deliveries go there."""
         self._frames = frames
+        if self._transport is not None:
+            self._transport._MAX_RECV_BYTES = CHUNK
 
     def abort(self) -> None:
         """Drop the socket if it is still there, as after an error, so that RabbitMQ sees no reader any more."""

@@ -20,6 +20,8 @@ LATE = 120.0
 """Seconds after the deadline that a reply is waited for; also how long a cast waits for its delivery."""
 MOST_OPEN = 50_000
 """Calls and casts that are kept at once; over it those seen first are given up, and counted."""
+MOST_DONE = 20_000
+"""Ids of calls that are remembered after them."""
 
 
 class Correlator:
@@ -37,6 +39,8 @@ class Correlator:
         self._on_cast = on_cast
         self._calls: dict[str, Call] = {}
         self._casts: dict[str, Cast] = {}
+        self._done: dict[str, None] = {}
+        """Ids of the calls that were handed over last: a publisher that reconnects sends its request once more."""
         self._due: dict[int, list[Call | Cast]] = {}
         """By second: what is looked at then. An entry may be there more than once; only its own `due` counts."""
         self.now = 0.0
@@ -57,6 +61,8 @@ class Correlator:
         if message.msg_id is not None:
             call = self._calls.get(message.msg_id)
             if call is None:
+                if message.msg_id in self._done:
+                    return None
                 call = self._open(message.msg_id, seen.at)
             if message.method is not None:
                 self._request(call, seen, message)
@@ -68,6 +74,15 @@ class Correlator:
         if message.method is not None and message.unique_id is not None:
             return self._cast(seen, message, message.unique_id)
         return None
+
+    def knows(self, message: Message) -> bool:
+        """Whether something of it was seen before."""
+        return message.msg_id in self._calls or message.unique_id in self._casts
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a call is open that was not answered."""
+        return any(call.answered is None for call in self._calls.values())
 
     def end(self) -> None:
         """Nothing more will come: hand over all that is open."""
@@ -180,6 +195,9 @@ class Correlator:
     def _hand_over(self, entry: Call | Cast) -> None:
         if isinstance(entry, Call):
             if self._calls.pop(entry.msg_id, None) is not None:
+                self._done[entry.msg_id] = None
+                if len(self._done) > MOST_DONE:
+                    del self._done[next(iter(self._done))]
                 self.strangers += entry.method is None
                 self._on_call(entry)
         elif self._casts.pop(entry.unique_id, None) is not None:

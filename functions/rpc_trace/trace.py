@@ -28,6 +28,8 @@ from shared.store import Operation, OperationState, Step
 
 SLICE_SECONDS = 5.0
 """How long one slice reads before it saves what it knows."""
+GRACE_SECONDS, GRACE_ROUND = 3.0, 0.5
+"""How long replies are waited for when the time is over, and between two looks whether all have come."""
 MOST_VERDICTS = 200
 """Verdicts that are kept in the store, and told with the facts."""
 
@@ -117,6 +119,8 @@ class Trace:
         if left > 0 and work.may_start and not why:
             self._save(work, session)
             return 0.0
+        if request.mode is Mode.FULL and work.may_start and not why:
+            self._wait_for_replies(source, session.analysis)
         self._close(work, source, session, why)
         return None
 
@@ -182,6 +186,14 @@ class Trace:
         analysis = session.analysis
         work.memo.update(serial=session.serial, analysis=saved.dump(analysis), events=analysis.statistics.events)
         work.save()
+
+    def _wait_for_replies(self, source: Source, analysis: Analysis) -> None:
+        """The time is over: what is on its way is seen to its end, and nothing new counts."""
+        analysis.close_to_new()
+        for _ in range(int(GRACE_SECONDS / GRACE_ROUND)):
+            if not analysis.correlator.waiting or not source.is_open():
+                return
+            source.read(_taking(analysis), GRACE_ROUND)
 
     def _close(self, work: Work, source: Source, session: _Session, why: str) -> None:
         analysis = session.analysis
