@@ -26,6 +26,11 @@ RequestId = Annotated[
 ]
 
 
+Html = Annotated[Path | None, typer.Option(help="Write the tree of --request-id as a web page.", show_default=False)]
+Otlp = Annotated[
+    str | None,
+    typer.Option(help="Send the tree of --request-id as spans to this collector.", metavar="URL", show_default=False),
+]
 Seconds = Annotated[float, typer.Option(help="How long, up to 300.", min=1, max=300)]
 
 
@@ -45,6 +50,8 @@ def start(
     request_id: RequestId = None,
     cloud: Cloud = None,
     reason: Annotated[str, typer.Option(help="Why; it goes on record.")] = "a look at the RPC traffic",
+    html: Html = None,
+    otlp: Otlp = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell the price, and capture nothing.")] = False,
     no_wait: NoWait = False,
     as_json: Json = False,
@@ -60,11 +67,13 @@ def start(
 
     Ctrl-C ends it early, with what was seen until then; the firehose is disarmed in every case.
     """
+    from cli.traces.deliver import check
     from cli.traces.start import start as begin
 
+    check(request_id, html, otlp)
     data = {"mode": mode.value, "seconds": seconds, "method": method, "request_id": request_id, "dry_run": dry_run,
             "reason": reason}  # fmt: skip
-    begin(context, cloud, data, url, no_wait=no_wait, as_json=as_json)
+    begin(context, cloud, data, url, html, otlp, no_wait=no_wait, as_json=as_json)
 
 
 @app.command()
@@ -91,30 +100,50 @@ def record(
 def replay(
     file: Annotated[Path, typer.Argument(help="A capture, as `drover trace record` writes it; may be gzipped.")],
     request_id: RequestId = None,
+    html: Html = None,
+    otlp: Otlp = None,
     as_json: Json = False,
 ) -> None:
     """Analyse a recorded capture, offline: statistics and verdicts, or the tree of one request.
 
     Example: drover trace replay capture.jsonl.gz --request-id req-c5ba1d21-6f7a-43fc-84cf-32779c1ac02e
     """
-    from cli.text import output, side
-    from cli.traces.progress import reading
+    from cli.text import output
+    from cli.traces.deliver import check, deliver
+    from cli.traces.read import read
     from cli.traces.show import show_report, show_tree
-    from functions.rpc_trace.analysis import Analysis
-    from functions.rpc_trace.recording import Recording
-    from functions.rpc_trace.report import report
     from functions.rpc_trace.tree import tree_document
 
-    analysis, recording = Analysis(request_id), Recording(file)
-    for event in reading(recording, side()):
-        analysis.take(event)
-    analysis.end(recording.ended, recording.dropped)
-    document = report(analysis) | {"unreadable": recording.unreadable}
+    check(request_id, html, otlp)
+    analysis, document = read(file, request_id)
     if analysis.trace is not None:
         document["request"] = tree_document(analysis.trace)
+        deliver(document["request"], html, otlp)
     if as_json:
         print_json(document)
     elif request_id is None:
         show_report(output(), document)
     else:
         show_tree(output(), document["request"])
+
+
+@app.command()
+def compare(
+    before: Annotated[Path, typer.Argument(help="The earlier capture.")],
+    after: Annotated[Path, typer.Argument(help="The later one.")],
+    as_json: Json = False,
+) -> None:
+    """Compare two recorded captures: which methods got slower, or fail where they did not.
+
+    Example: drover trace compare monday.jsonl.gz tuesday.jsonl.gz
+    """
+    from cli.text import output
+    from cli.traces.read import read
+    from cli.traces.show import show_comparison
+    from functions.rpc_trace.compare import compare as compared
+
+    document = compared(read(before)[1], read(after)[1])
+    if as_json:
+        print_json(document)
+    else:
+        show_comparison(output(), document)

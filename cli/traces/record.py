@@ -52,7 +52,7 @@ def record(file: Path, seconds: float, cloud: str | None) -> dict[str, Any]:
                     status.update(f"recording: {recorder.written} events, {max(0, left):.0f} s to go")
         finally:
             ended = capture.close(recorder.take, recorder.written)
-        recorder.end(ended.until, ended.dropped)
+        recorder.end(ended.until, ended.dropped, capture.connections())
     if note:
         say(f"It ended early: {note}")
     return {"file": str(file), "events": recorder.written, "seconds": round(time.monotonic() - begin, 1),

@@ -99,6 +99,32 @@ def show_tree(console: Console, request: Document) -> None:
             console.print(f"! {node['method']}: {clean(node['verdict'])}: {clean(node['evidence'])}", soft_wrap=True)
 
 
+def show_comparison(console: Console, document: Document) -> None:
+    """What changed between two captures."""
+    before, after = (f"{rate} calls/s" if rate is not None else "no calls" for rate in document["rates"])
+    console.print(f"{before} before, {after} after")
+    rows = [
+        (
+            row["change"], row["topic"], row["method"],
+            *(_counted(row["before"], name) for name in ("calls", "failures", "timeouts")),
+            *(_counted(row["after"], name) for name in ("calls", "failures", "timeouts")),
+            *(seconds(row[side]["p50"]) if row[side] else "" for side in ("before", "after")),
+            f"{row['ratio']:g} x" if row["ratio"] else "",
+        )
+        for row in document["methods"]
+    ]  # fmt: skip
+    headers = ("CHANGE", "TOPIC", "METHOD", "CALLS", "FAILED", "TIMEOUTS", "CALLS NOW", "FAILED NOW", "TIMEOUTS NOW",
+               "p50", "p50 NOW", "RATIO")  # fmt: skip
+    if rows:
+        console.print(table(headers, rows, whole=("CHANGE", "METHOD")))
+    else:
+        console.print("No method got slower, or fails where it did not.")
+
+
+def _counted(row: Document | None, name: str) -> str:
+    return _number(row[name]) if row else ""
+
+
 def walk(nodes: Sequence[Document], depth: int = 0) -> Iterator[tuple[int, Document]]:
     """All nodes with their depth."""
     for node in nodes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -17,6 +18,7 @@ from cli.options import print_json
 from cli.progress import display
 from cli.run import hint, parts_of, stored, tell_if_known
 from cli.text import clean, count, output, side
+from cli.traces.deliver import deliver
 from cli.traces.show import show_report, show_tree
 from functions.rpc_trace.events import Mode
 from shared.settings import load
@@ -25,7 +27,15 @@ CANCEL = "io.drover.operation.cancel.requested"
 
 
 def start(
-    context: typer.Context, cloud: str | None, data: Mapping[str, Any], url: str | None, *, no_wait: bool, as_json: bool
+    context: typer.Context,
+    cloud: str | None,
+    data: Mapping[str, Any],
+    url: str | None,
+    html: Path | None,
+    otlp: str | None,
+    *,
+    no_wait: bool,
+    as_json: bool,
 ) -> None:
     """Ask for a capture; show its price, or follow it to its end."""
     settings, parts = load(), parts_of(context)
@@ -46,7 +56,10 @@ def start(
         if no_wait:
             stored(backend, answer["operation"], as_json=as_json)
         else:
-            _watch(backend, parts, answer["operation"], as_json=as_json)
+            document = _watch(backend, parts, answer["operation"])
+            if "request" in document["summary"]:
+                deliver(document["summary"]["request"], html, otlp)
+            _show(document, as_json=as_json)
 
 
 def _guard(cloud: str) -> None:
@@ -56,15 +69,19 @@ def _guard(cloud: str) -> None:
     guard.start(find_broker(cloud))
 
 
-def _watch(backend: Backend, parts: Parts, operation: str, *, as_json: bool) -> None:
+def _watch(backend: Backend, parts: Parts, operation: str) -> dict[str, Any]:
+    """The operation at its end."""
     bar = display(side(), parts.clock)
     try:
-        document = follow(backend, [operation], bar, parts.clock, lambda found: bar.show(found[operation]))[operation]
+        return follow(backend, [operation], bar, parts.clock, lambda found: bar.show(found[operation]))[operation]
     except Left:
-        if not backend.is_local:
-            say(f"The trace goes on at {backend.place}: drover ops watch {operation}")
-            raise typer.Exit(exits.INTERRUPTED) from None
-        document = _end(backend, parts, operation)
+        if backend.is_local:
+            return _end(backend, parts, operation)
+        say(f"The trace goes on at {backend.place}: drover ops watch {operation}")
+        raise typer.Exit(exits.INTERRUPTED) from None
+
+
+def _show(document: dict[str, Any], *, as_json: bool) -> None:
     summary = document["summary"]
     if as_json:
         print_json(document)

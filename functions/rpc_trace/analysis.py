@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from functions.rpc_trace.call import Call, Cast
 from functions.rpc_trace.correlate import Correlator
@@ -38,6 +39,8 @@ class Analysis:
         """Events that the capture itself has missed, as far as it knows."""
         self.in_flight = 0
         """Calls that were still in time when the capture ended."""
+        self.connections: Mapping[str, str] = {}
+        """What connections call themselves, where RabbitMQ was asked."""
         self._closing = False
         self._until: float | None = None
         self._ended = True
@@ -50,6 +53,12 @@ class Analysis:
         entry = self.correlator.take(seen)
         if self.trace is not None and entry is not None:
             self.trace.see(seen, entry)
+
+    def name_connections(self, connections: Mapping[str, str]) -> None:
+        """Say what connections call themselves, by their names in the firehose."""
+        self.connections = connections
+        if self.trace is not None:
+            self.trace.processes.name(connections)
 
     def close_to_new(self) -> None:
         """From now on only what belongs to the calls and casts that are open counts: their replies may still come."""

@@ -80,6 +80,10 @@ class LightCapture:
         self._management.delete_queue(QUEUE)
         return Ended(time.time(), 0)
 
+    def connections(self) -> dict[str, str]:
+        """No connection is seen in this mode."""
+        return {}
+
     def facts(self) -> dict[str, Any]:
         """Replies are not seen: what that leaves unknown is no number; and the queues that need a look."""
         unknown = dict.fromkeys(("coverage", "replies", "failures", "unanswered", "heartbeats", "deliveries"))

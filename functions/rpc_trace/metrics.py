@@ -37,6 +37,10 @@ class QueueCapture:
         """Nothing is to be removed."""
         return Ended(time.time(), 0)
 
+    def connections(self) -> dict[str, str]:
+        """No connection is seen in this mode."""
+        return {}
+
     def facts(self) -> dict[str, Any]:
         """The queues that need a look; nothing is known of messages."""
         return {"mode": Mode.METRICS, "coverage": None} | queues_of_interest(self._management)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from functions.rpc_trace.call import Call
+from functions.rpc_trace.message import name_of
 
 MOST = 20_000
 """Connections and reply queues that are told apart."""
@@ -20,6 +21,7 @@ class Processes:
     def __init__(self) -> None:
         self._parent: dict[str, str] = {}
         self._joined: set[tuple[str, str]] = set()
+        self._labels: dict[str, str] = {}
 
     def see(self, call: Call) -> None:
         """Learn from a call."""
@@ -34,6 +36,22 @@ class Processes:
         topic, dot, server = queue.partition(".")
         if dot:
             self._join(connection, f"{topic.removesuffix('-alt')}.{server}")
+
+    def name(self, connections: Mapping[str, str]) -> None:
+        """Learn what connections call themselves, which says it for certain: `nova-conductor:PID:uuid`.
+
+        Args:
+            connections: by the connection's name in the firehose, `HOST:PORT -> HOST:PORT`.
+        """
+        for connection, text in connections.items():
+            program = name_of(text.rpartition(":")[0])
+            if program:
+                self._labels[connection] = program
+                self._join(connection, f"{program} at {connection.rpartition(' -> ')[0].rpartition(':')[0]}")
+
+    def label(self, connection: str) -> str | None:
+        """Program and process id of a connection, if it says so."""
+        return self._labels.get(connection)
 
     def of(self, connection: str) -> str:
         """The process that a connection belongs to: the same text for all of its connections."""

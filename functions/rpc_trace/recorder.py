@@ -7,6 +7,7 @@ kept; of the context only the ids of the request.
 from __future__ import annotations
 
 import gzip
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, cast
@@ -48,10 +49,11 @@ class Recorder:
         self._write(at, key, headers, _harmless(read_body(whole), whole), len(body))
         self.written += 1
 
-    def end(self, at: float, dropped: int) -> None:
-        """Say when the capture ended, and what it knows to have missed."""
+    def end(self, at: float, dropped: int, connections: Mapping[str, str] | None = None) -> None:
+        """Say when the capture ended, what it knows to have missed, and what connections call themselves."""
+        own = {"dropped": dropped, "connections": {key: name_of(text) for key, text in (connections or {}).items()}}
         line = {"t": at, "routing_key": END, "exchange": "", "properties": {},
-                "headers": {"properties": {"headers": {"dropped": dropped}}}, "body": ""}  # fmt: skip
+                "headers": {"properties": {"headers": own}}, "body": ""}  # fmt: skip
         self._out.write(msgspec.json.encode(line) + b"\n")
 
     def _write(self, at: float, key: str, headers: Headers, body: str, size: int) -> None:

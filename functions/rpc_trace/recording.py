@@ -46,6 +46,7 @@ class Recording:
     Attributes:
         unreadable: lines that are no event.
         ended: when the capture ended, if the file says so: seconds since 1970.
+        connections: what connections call themselves, if the file says so.
         dropped: events that the capture itself has missed, as far as it knew.
     """
 
@@ -54,6 +55,7 @@ class Recording:
         self.unreadable = 0
         self.ended: float | None = None
         self.dropped = 0
+        self.connections: dict[str, str] = {}
         try:
             self.size = path.stat().st_size
         except OSError as error:
@@ -116,6 +118,9 @@ class Recording:
         inner = line.headers.properties.headers or {}
         dropped = inner.get("dropped")
         self.dropped = dropped if isinstance(dropped, int) else 0
+        named = inner.get("connections")
+        if isinstance(named, dict):
+            self.connections = {key: text for key, text in named.items() if isinstance(text, str)}
 
 
 def _lines(raw: IO[bytes]) -> Iterator[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -56,7 +56,7 @@ def report(analysis: Analysis, most_verdicts: int | None = None, method: str | N
         "topics": _topics(statistics),
         "methods": [row for row in _methods(statistics) if meant(row["method"])],
         "servers": _servers(statistics),
-        "publishers": _publishers(statistics),
+        "publishers": _publishers(statistics, analysis.connections),
         "causes": {str(cause): number for cause, number in analysis.causes.most_common()},
         "verdicts": [verdict_row(verdict) for verdict in analysis.verdicts if meant(verdict.call.method or "")][
             :most_verdicts
@@ -161,12 +161,13 @@ def _servers(statistics: Statistics) -> list[Document]:
     ]  # fmt: skip
 
 
-def _publishers(statistics: Statistics) -> list[Document]:
+def _publishers(statistics: Statistics, connections: Mapping[str, str]) -> list[Document]:
     """Connections that publish most: who floods."""
     busiest = sorted(statistics.publishers.items(), key=lambda entry: (-entry[1].messages, entry[0]))[:MOST_SERVERS]
     total = sum(publisher.messages for publisher in statistics.publishers.values()) or 1
     return [
-        {"connection": connection, "messages": publisher.messages, "bytes": publisher.bytes,
+        {"connection": connection, "name": name_of(connections.get(connection)) or None,
+         "messages": publisher.messages, "bytes": publisher.bytes,
          "share": round(100 * publisher.messages / total, 1)}
         for connection, publisher in busiest
     ]  # fmt: skip

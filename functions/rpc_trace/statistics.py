@@ -86,7 +86,7 @@ class Times:
         if self._sketch is None:
             return None
         count = self._sketch.count
-        rank = math.ceil(quantile * count) - 1
+        rank = max(0, math.ceil(quantile * count) - 1)
         found = self._sketch.get_quantile_value(rank / (count - 1) if count > 1 else 0.0)
         return None if found is None else float(min(found, self.longest))
 

@@ -55,6 +55,10 @@ class Source(Protocol):
         """End, and remove whatever `open` made; `taken` events were handed over before."""
         ...
 
+    def connections(self) -> dict[str, str]:
+        """What each connection calls itself, by its name in the firehose."""
+        ...
+
     def facts(self) -> dict[str, Any]:
         """What it adds to the report of its own."""
         ...
@@ -198,6 +202,7 @@ class Trace:
     def _close(self, work: Work, source: Source, session: _Session, why: str) -> None:
         analysis = session.analysis
         ended = source.close(_taking(analysis), analysis.statistics.events)
+        analysis.name_connections(source.connections())
         analysis.end(ended.until, ended.dropped)
         request = TraceRequested.model_validate(work.operation.parameters)
         work.memo["report"] = report(analysis, MOST_VERDICTS, request.method) | source.facts()

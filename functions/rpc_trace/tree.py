@@ -6,6 +6,7 @@ from typing import Any
 
 from functions.rpc_trace.call import Call
 from functions.rpc_trace.message import name_of
+from functions.rpc_trace.processes import Processes
 from functions.rpc_trace.request import Node, RequestTrace
 
 Document = dict[str, Any]
@@ -32,17 +33,18 @@ def tree_document(trace: RequestTrace) -> Document:
         "begin": begin,
         "seconds": round(max(node.end for node in nodes) - begin, 6) if nodes and begin is not None else 0.0,
         "dropped": trace.dropped,
-        "tree": [_node(node, begin or 0.0) for node in trace.tree()],
+        "tree": [_node(node, begin or 0.0, trace.processes) for node in trace.tree()],
     }
 
 
-def _node(node: Node, begin: float) -> Document:
+def _node(node: Node, begin: float, processes: Processes) -> Document:
     rpc = node.rpc
     row: Document = {
         "kind": node.kind,
         "method": name_of(rpc.method),
         "service": "" if node.kind == "fanout" else name_of(rpc.exchange),
         "topic": name_of(rpc.topic),
+        "client": processes.label(rpc.publisher),
         "server": name_of(node.server),
         "start": round(node.begin - begin, 6),
         "seconds": round(node.end - node.begin, 6),
@@ -64,7 +66,7 @@ def _node(node: Node, begin: float) -> Document:
             "verdict": str(node.verdict.cause) if node.verdict else None,
             "evidence": node.verdict.evidence if node.verdict else None,
         }
-    return row | {"children": [_node(child, begin) for child in node.children]}
+    return row | {"children": [_node(child, begin, processes) for child in node.children]}
 
 
 def _rounded(seconds: float | None) -> float | None:

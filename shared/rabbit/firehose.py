@@ -57,6 +57,8 @@ class Firehose:
                 f"the firehose of {self._broker.vhost!r} is armed already, not by Drover: whoever did it ends it with "
                 f"rabbitmqctl trace_off -p {self._broker.vhost}"
             )
+        if mark is None and any(source != EXCHANGE for source in self._management.sources(QUEUE)):
+            return f"another capture, a light one, reads {QUEUE}: wait until it has ended"
         return self.burden()
 
     def burden(self) -> str:

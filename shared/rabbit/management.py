@@ -135,6 +135,11 @@ class Management:
         columns = "name,messages,messages_ready,messages_unacknowledged,consumers,message_stats"
         return self._pages(f"/queues/{self._broker.vhost_path}", columns)
 
+    def sources(self, name: str) -> set[str]:
+        """Exchanges that a queue is bound to, beside the default one; none if it is not there."""
+        path = f"/queues/{self._broker.vhost_path}/{quote(name, safe='')}/bindings"
+        return {row["source"] for row in self.ask("GET", path) or () if row["source"]}
+
     def connections(self) -> dict[str, str]:
         """Of each connection, by the name that the firehose has for it, what its client calls itself."""
         rows = self._pages(f"/vhosts/{self._broker.vhost_path}/connections", "name,client_properties.connection_name")

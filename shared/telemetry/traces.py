@@ -178,19 +178,24 @@ def start_tracing(endpoint: str | None, function: str = "drover", exporter: Span
 
     provider = TracerProvider(resource=Resource.create({"service.name": function}))
     provider.add_span_processor(
-        BatchSpanProcessor(exporter or _otlp(str(endpoint)), schedule_delay_millis=EXPORT_DELAY_MS)
+        BatchSpanProcessor(exporter or otlp_exporter(str(endpoint)), schedule_delay_millis=EXPORT_DELAY_MS)
     )
     return RecordedTracing(provider)
 
 
-def _otlp(endpoint: str) -> SpanExporter:
+def otlp_exporter(endpoint: str) -> SpanExporter:
+    """Sends spans to a collector's base address by OTLP over HTTP.
+
+    Raises:
+        DroverError: OpenTelemetry is not installed.
+    """
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     except ImportError as error:
         from shared.errors import DroverError
 
         raise DroverError(
-            f"DROVER_OTLP_ENDPOINT is {endpoint}, but OpenTelemetry is not installed: "
+            f"traces are to go to {endpoint} (DROVER_OTLP_ENDPOINT), but OpenTelemetry is not installed: "
             "install drover[otlp], or unset the variable"
         ) from error
     return OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=5)

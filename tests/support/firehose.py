@@ -195,7 +195,9 @@ def cast(
     return [event, delivered(event, wait, key, f"{key}:in")]
 
 
-def fanout(number: int, at: float = BEGIN, topic: str = "compute", servers: int = 3, method: str = "tell") -> list[Event]:
+def fanout(
+    number: int, at: float = BEGIN, topic: str = "compute", servers: int = 3, method: str = "tell"
+) -> list[Event]:
     """A cast to all servers of a topic: published once, delivered once to each."""
     body = envelope({"method": method, "args": {}, "_unique_id": f"fanout-{number}"})
     queues = [f"{topic}_fanout_{server}" for server in range(servers)]
@@ -205,7 +207,12 @@ def fanout(number: int, at: float = BEGIN, topic: str = "compute", servers: int 
 
 def notification(number: int, at: float = BEGIN) -> list[Event]:
     """A notification, published and delivered."""
-    document = {"event_type": "compute.instance.create.end", "payload": {}, "message_id": str(number), "priority": "INFO"}
+    document = {
+        "event_type": "compute.instance.create.end",
+        "payload": {},
+        "message_id": str(number),
+        "priority": "INFO",
+    }
     event = published(at, "nova", "notifications.info", envelope(document), ["notifications.info"])
     return [event, delivered(event, 0.001, "notifications.info")]
 

@@ -104,6 +104,22 @@ def test_redelivery_and_duplicates_change_no_time() -> None:
     assert call.queue_wait == pytest.approx(0.002, abs=1e-6)
 
 
+def test_a_request_sent_once_more_when_the_call_is_over_opens_none() -> None:
+    """A publisher that lost its connection repeats what had arrived; ids of old calls are not kept for ever."""
+    story = CallStory(1)
+    collected = Collected(*story.events, tick(LINGER + 2), story.request.later(LINGER + 3))
+    collected.correlator.end()
+    assert [call.msg_id for call in collected.calls] == ["msg-1"]
+    assert collected.calls[0].is_complete
+
+
+def test_ids_of_calls_that_are_over_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last ones are remembered."""
+    monkeypatch.setattr(correlate, "MOST_DONE", 10)
+    collected = Collected(*(event for number in range(100) for event in CallStory(number, BEGIN + number).events))
+    assert len(collected.correlator._done) == 10
+
+
 def test_heartbeats_are_no_replies() -> None:
     """They are counted, and the call stays open."""
     story = CallStory(1)

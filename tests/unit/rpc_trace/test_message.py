@@ -38,7 +38,18 @@ def test_a_request_is_read_in_its_envelope_and_bare(body: str) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    ["", "nothing", "[]", "3", '"text"', "null", "{}", '{"oslo.message": "no JSON"}', '{"oslo.message": "[1]"}', "\ud800"],
+    [
+        "",
+        "nothing",
+        "[]",
+        "3",
+        '"text"',
+        "null",
+        "{}",
+        '{"oslo.message": "no JSON"}',
+        '{"oslo.message": "[1]"}',
+        "\ud800",
+    ],
 )
 def test_foreign_bodies_are_foreign(body: str) -> None:
     """What is not of oslo.messaging has no field at all."""
@@ -99,7 +110,10 @@ def test_what_cannot_be_unpacked_is_empty_or_foreign(name: str, body: bytes) -> 
 
 def test_of_an_exception_only_the_class_is_kept() -> None:
     """Neither its text nor its traceback."""
-    assert failure_class(failure("ComputeHostNotFound", "secret", "nova.exception")) == "nova.exception.ComputeHostNotFound"
+    assert (
+        failure_class(failure("ComputeHostNotFound", "secret", "nova.exception"))
+        == "nova.exception.ComputeHostNotFound"
+    )
     assert failure_class(failure("Boom", module="")) == "Boom"
     assert failure_class("no JSON") == "(unreadable)"
     assert failure_class('{"class": "what a\\nsecret!"}') == "(unreadable)"

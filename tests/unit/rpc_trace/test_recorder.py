@@ -39,7 +39,9 @@ def secrets() -> list[Event]:
         "request_id": REQUEST, "auth_token": SECRET, "service_catalog": [{"url": SECRET}],
         "trace_info": {"hmac_key": SECRET}, "user": SECRET,
     }  # fmt: skip
-    story = CallStory(1, args={"password": SECRET, "nested": {SECRET: SECRET}}, result={"token": SECRET}, context=context)
+    story = CallStory(
+        1, args={"password": SECRET, "nested": {SECRET: SECRET}}, result={"token": SECRET}, context=context
+    )
     failed = CallStory(2, BEGIN + 1, failure=failure("Boom", f"rabbit://nova:{SECRET}@mq/"), context=context)
     events = story.events + failed.events + story.heartbeats(0.1)
     events += cast(1, args={"x": SECRET}, **{"_context_auth_token": SECRET})
@@ -115,7 +117,9 @@ def test_recording_what_was_recorded_changes_nothing(tmp_path: Path) -> None:
         for line in map(json.loads, once.read_text().splitlines()[:-1]):
             recorder.take(line["t"], line["routing_key"], headers_of(line["headers"]), line["body"].encode())
         recorder.end(BEGIN + 300, 0)
-    bodies = [[json.loads(line)["body"] for line in path.read_text().splitlines()] for path in (once, tmp_path / "twice")]
+    bodies = [
+        [json.loads(line)["body"] for line in path.read_text().splitlines()] for path in (once, tmp_path / "twice")
+    ]
     assert bodies[0] == bodies[1]
 
 
@@ -125,7 +129,8 @@ def test_a_compressed_body_is_recorded_unpacked_with_the_size_it_was_sent_with(t
     body = zlib.compress(story.request.body.encode())
     headers = headers_of(story.request.headers)
     packed = headers_of(
-        story.request.headers | {"properties": {"headers": {"compression": "application/x-gzip"}, "expiration": "60000"}}
+        story.request.headers
+        | {"properties": {"headers": {"compression": "application/x-gzip"}, "expiration": "60000"}}
     )
     with Recorder(tmp_path / "capture") as recorder:
         recorder.take(BEGIN, "publish.nova", packed, body)

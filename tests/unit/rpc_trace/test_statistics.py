@@ -45,7 +45,9 @@ def test_times_survive_being_saved(values: list[float]) -> None:
         whole.add(value)
     assert loaded.count == whole.count
     assert loaded.longest == whole.longest
-    assert [loaded.at(one) for one in (0.0, 0.5, 0.9, 0.99, 1.0)] == [whole.at(one) for one in (0.0, 0.5, 0.9, 0.99, 1.0)]
+    assert [loaded.at(one) for one in (0.0, 0.5, 0.9, 0.99, 1.0)] == [
+        whole.at(one) for one in (0.0, 0.5, 0.9, 0.99, 1.0)
+    ]
 
 
 def test_no_time_has_no_quantile() -> None:
@@ -151,7 +153,11 @@ def test_a_report_of_nothing() -> None:
 
 def test_a_report_of_one_method() -> None:
     """Only its rows and verdicts; the counts stay those of all."""
-    events = [CallStory(1, method="ping").request, CallStory(2, method="pong").request, CallStory(3, method="sing").request]
+    events = [
+        CallStory(1, method="ping").request,
+        CallStory(2, method="pong").request,
+        CallStory(3, method="sing").request,
+    ]
     document = report(analysed(events, BEGIN + 300), method="p?ng")
     assert {row["method"] for row in document["methods"]} == {"ping", "pong"}
     assert Counter(row["method"] for row in document["verdicts"]) == {"ping": 1, "pong": 1}
