@@ -205,14 +205,14 @@ def _validated(model: type[Model], document: Any, where: str) -> Model:
 
 def _broker(name: str, entry: _Entry) -> Broker:
     parts = urlsplit(entry.url.get_secret_value())
-    credentials, _, hosts = parts.netloc.rpartition("@")
-    user, _, password = credentials.partition(":")
+    hosts = parts.netloc.split(",")
+    user, _, password = hosts[0].rpartition("@")[0].partition(":")
     return Broker(
         name=name,
         vhost=unquote(parts.path[1:]) or "/",
         user=unquote(user) or "guest",
         password=SecretStr(unquote(password) or "guest"),
-        hosts=tuple(_host(host, parts) for host in hosts.split(",")),
+        hosts=tuple(_host(host, parts) for host in hosts),
         tls=parts.scheme == "amqps",
         management=entry.management,
         ca_file=entry.ca_file,
