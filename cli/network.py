@@ -95,9 +95,9 @@ def undrain_network(
     as_json: Json = False,
     url: Url = None,
 ) -> None:
-    """Give a network node back: enable its agents, as far as a network drain has disabled them.
+    """Give a network node back: enable its agents, and restore its OVN priorities, as far as a drain has changed them.
 
-    What was moved stays where it is. Example: drover undrain-network net01 --reason "kernel updated"
+    What was moved to other agents stays there. Example: drover undrain-network net01 --reason "kernel updated"
     """
     data = {"reason": reason, "host": host}
     _ask(context, "io.drover.network-undrain.requested", cloud, data, url, no_wait=no_wait, as_json=as_json)

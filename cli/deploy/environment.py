@@ -93,6 +93,13 @@ def _decoded(text: str) -> str:
         return ""
 
 
+OF_FUNCTIONS = re.compile(
+    r"DROVER_OVN_([A-Z0-9_]+_)?(NB|SB|KEY|CERT|CA|SECONDS)"
+    r"|DROVER_BROKERS_FILE|DROVER_RABBIT_(URL|MANAGEMENT|CA_FILE|CERT_FILE|KEY_FILE)"
+)
+"""Variables that a function reads by itself, not with the settings that all have (`functions/*/README.md`)."""
+
+
 @cache
 def known_variables() -> frozenset[str]:
     """Every variable that `Settings` reads."""
@@ -104,7 +111,7 @@ def judge(service: Manifest, variables: Mapping[str, str]) -> tuple[Settings | N
     """What Drover itself says to the variables."""
     found = []
     for name in sorted(variables):
-        if name.startswith(PREFIX) and name not in known_variables():
+        if name.startswith(PREFIX) and name not in known_variables() and not OF_FUNCTIONS.fullmatch(name):
             found.append(service.problem(
                 f"env {name}", "a setting that does not exist", "one of the settings that Drover reads",
                 f"mend its name or take it out{_near(name)}",

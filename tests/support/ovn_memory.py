@@ -1,4 +1,4 @@
-"""OVN's rows in memory, for tests in which its databases and its chassis are not the matter (tests/integration has them).
+"""OVN's rows in memory, for tests in which databases and chassis are not the matter (tests/integration has real ones).
 
 What is decided and what is written is Drover's own; only reading and carrying out a transaction is done here.
 """

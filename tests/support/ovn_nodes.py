@@ -75,8 +75,10 @@ class OvnNodes(Nodes):
             real = getattr(ovn, verb)
 
             def call(*args: Any) -> Any:
+                if self._find is not watched:  # it has happened
+                    return real(*args)
                 self._find = find
-                delattr(ovn, verb)
+                vars(ovn).pop(verb)
                 if before:
                     before()
                 result = real(*args)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from shared.clouds.answers import readable
 from shared.clouds.errors import Refused
 
 if TYPE_CHECKING:
@@ -94,45 +95,55 @@ class Neutron:
 
     # -- looking ----------------------------------------------------------------------------------------------
 
+    @readable
     def agents(self, kind: Kind) -> list[Agent]:
         """All agents of a kind."""
         found = self.cloud.network.pages("/v2.0/agents", "agents", params={"agent_type": str(kind)})
         return [_agent(entry) for entry in found]
 
+    @readable
     def routers_on(self, agent: str) -> list[Router]:
         """The routers that are bound to an L3 agent; a disabled agent keeps its bindings."""
         return [_router(entry) for entry in self.cloud.network.get(f"/v2.0/agents/{agent}/l3-routers")["routers"]]
 
+    @readable
     def networks_on(self, agent: str) -> list[Network]:
         """The networks that are bound to a DHCP agent; likewise."""
         return [_network(each) for each in self.cloud.network.get(f"/v2.0/agents/{agent}/dhcp-networks")["networks"]]
 
+    @readable
     def agents_of_router(self, router: str) -> list[Agent]:
         """The agents that a router is bound to, of a HA router with their state; none if there is no such router."""
         return self._bound(f"/v2.0/routers/{router}/l3-agents")
 
+    @readable
     def agents_of_network(self, network: str) -> list[Agent]:
         """The agents that a network is bound to; none if there is no such network."""
         return self._bound(f"/v2.0/networks/{network}/dhcp-agents")
 
+    @readable
     def router(self, router: str) -> Router | None:
         """A router, wherever it is; None if there is no such router."""
         found = self._one(f"/v2.0/routers/{router}")
         return _router(found["router"]) if found else None
 
+    @readable
     def network(self, network: str) -> Network | None:
         """A network, likewise."""
         found = self._one(f"/v2.0/networks/{network}")
         return _network(found["network"]) if found else None
 
+    @readable
     def ports_of_router(self, router: str) -> list[Port]:
         """A router's own ports."""
         return self._ports({"device_id": router})
 
+    @readable
     def dhcp_ports(self, network: str) -> list[Port]:
         """A network's ports of DHCP agents."""
         return self._ports({"network_id": network, "device_owner": "network:dhcp"})
 
+    @readable
     def server_ports_on(self, host: str) -> list[Port]:
         """The ports of servers on a host."""
         return [port for port in self._ports({"binding:host_id": host}) if port.owner.startswith("compute:")]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from functions.migrate.network.ovn_model import Gateway, Look
 from functions.migrate.network.ovn_plan import Write, to_restore
-from functions.migrate.network.slice import SLICE_SECONDS
+from functions.migrate.network.slice import PATIENCE, SLICE_SECONDS
 from shared.errors import Permanent
 from shared.operations import Act, Work
 from shared.settings import PREFIX, SettingsError
@@ -47,7 +47,8 @@ def give_back(work: Work, ovn: Ovn, look: Look, *, lowered_by: str | None = None
         lowered_by: the id of the only operation whose doing is undone; None: every drain's.
 
     Returns:
-        Whether all of them were; else there was no time, and the next slice goes on with a look of its own.
+        Whether all of them were; else there was no time, or this worker was held up: the next slice goes on with a
+        look of its own.
 
     Raises:
         Retry, AnswerLost: as `Ovn.restore`.
@@ -63,7 +64,10 @@ def give_back(work: Work, ovn: Ovn, look: Look, *, lowered_by: str | None = None
             return False
         if gateway.name not in restored:
             restored.append(gateway.name)
+        asked = work.clock.monotonic()
         work.save(acts=[Act("restore gateway", gateway.name, gateway.priorities, written(gateway, writes))])
+        if work.clock.monotonic() - asked > PATIENCE:
+            return False
         ovn.restore(look, gateway)
     return True
 

@@ -1,4 +1,4 @@
-"""The tree of a request as a web page and as spans: the same RPCs, the same times, nothing that could be run or is secret."""
+"""The tree of a request as a web page and as spans: the same RPCs, the same times, and nothing that could be run."""
 
 from __future__ import annotations
 
