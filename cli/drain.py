@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -12,10 +12,6 @@ from cli import exits
 from cli.options import Cloud, Json, NoWait, Url, print_json
 from functions.migrate.model import DrainPolicy, OnStall
 from shared.errors import Rejected
-
-if TYPE_CHECKING:
-    from cli.backend import Backend
-    from cli.engine import Parts
 
 LIMITS, CONSENT = "Limits", "What it may do"
 
@@ -128,6 +124,7 @@ def drain(
     """
     from cli.asking import deadline as moment
     from cli.run import parts_of
+    from cli.sending import send
 
     meant = _means(hosts or [], aggregate, rack)
     if not dry_run and not (reason and reason.strip()):
@@ -138,7 +135,7 @@ def drain(
         "cloud_limit": cloud_limit, "max_attempts": max_attempts, "error_budget": error_budget,
         "deadline": moment(deadline, parts_of(context).clock.now()),
     }  # fmt: skip
-    _ask(context, "io.drover.drain.requested", cloud, [data], url, no_wait=no_wait, as_json=as_json)
+    send(context, "io.drover.drain.requested", cloud, [data], url, _show_plan, no_wait=no_wait, as_json=as_json)
 
 
 def _means(hosts: Sequence[str], aggregate: str | None, rack: Path | None) -> dict[str, Any]:
@@ -173,78 +170,13 @@ def undrain(
 
     Example: drover undrain cmp07 --reason "memory is in"
     """
+    from cli.sending import send
+
     requests = [{"reason": reason, "host": host} for host in dict.fromkeys(hosts)]
-    _ask(context, "io.drover.undrain.requested", cloud, requests, url, no_wait=no_wait, as_json=as_json)
+    send(context, "io.drover.undrain.requested", cloud, requests, url, _show_plan, no_wait=no_wait, as_json=as_json)
 
 
-def _ask(
-    context: typer.Context,
-    event_type: str,
-    cloud: str | None,
-    requests: Sequence[Mapping[str, Any]],
-    url: str | None,
-    *,
-    no_wait: bool,
-    as_json: bool,
-) -> None:
-    """Send the requests; then show the plan, or follow the operations."""
-    from cli.asking import cloud_name
-    from cli.backend import opened
-    from cli.run import parts_of, stored, tell_if_known, watch
-    from shared.settings import load
-
-    settings, parts = load(), parts_of(context)
-    with opened(parts, settings, url) as backend:
-        cloud = cloud_name(cloud, settings, backend.is_local)
-        answers = _answers(backend, parts, event_type, [{**each, "cloud": cloud} for each in requests])
-        answer, reason = answers[0], str(requests[0]["reason"])
-        if requests[0].get("dry_run"):
-            _show_plan(answer, as_json=as_json)
-        together = list((answer.get("together") or {}).values()) or [each["operation"] for each in answers]
-        if len(together) > 1:
-            _all(backend, parts, together, reason, no_wait=no_wait, as_json=as_json)
-            return
-        tell_if_known(answer, reason)
-        if no_wait:
-            stored(backend, answer["operation"], as_json=as_json)
-        else:
-            watch(backend, parts, answer["operation"], as_json=as_json)
-
-
-def _answers(
-    backend: Backend, parts: Parts, event_type: str, requests: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """Ask for each; a refusal names what has been taken before it, which goes on."""
-    from cli.asking import request
-    from cli.backend import ask
-
-    answers: list[dict[str, Any]] = []
-    for data in requests:
-        subject = data.get("host") or data.get("aggregate") or ", ".join(data["hosts"])
-        try:
-            answers.append(ask(backend, request(event_type, dict(data), parts.clock.now(), subject)))
-        except Rejected as refusal:
-            if not answers:
-                raise
-            taken = ", ".join(f"drover ops watch {each['operation']}" for each in answers)
-            raise Rejected(f"{refusal}. What was asked for before it is stored and goes on: {taken}") from refusal
-    return answers
-
-
-def _all(backend: Backend, parts: Parts, ids: Sequence[str], reason: str, *, no_wait: bool, as_json: bool) -> None:
-    """Several operations that one command has asked for."""
-    from cli.run import tell_if_known
-    from cli.together import stored_together, watch_together
-
-    for one in ids:
-        tell_if_known(backend.read(one), reason)
-    if no_wait:
-        stored_together(backend, ids, as_json=as_json)
-    else:
-        watch_together(backend, parts, ids, as_json=as_json)
-
-
-def _show_plan(plan: dict[str, Any], *, as_json: bool) -> None:
+def _show_plan(plan: dict[str, Any], as_json: bool) -> NoReturn:
     from cli.tables import show_plan
     from cli.text import output
 

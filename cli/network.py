@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -75,6 +74,7 @@ def drain_network(
     """
     from cli.asking import deadline as moment
     from cli.run import parts_of
+    from cli.sending import send
 
     if not dry_run and not (reason and reason.strip()):
         raise Rejected('no --reason was given: say why, such as --reason "kernel update"; it goes on record')
@@ -83,7 +83,7 @@ def drain_network(
         "max_attempts": max_attempts, "error_budget": error_budget,
         "deadline": moment(deadline, parts_of(context).clock.now()),
     }  # fmt: skip
-    _ask(context, "io.drover.network-drain.requested", cloud, data, url, no_wait=no_wait, as_json=as_json)
+    send(context, "io.drover.network-drain.requested", cloud, [data], url, _show_plan, no_wait=no_wait, as_json=as_json)
 
 
 def undrain_network(
@@ -99,41 +99,15 @@ def undrain_network(
 
     What was moved to other agents stays there. Example: drover undrain-network net01 --reason "kernel updated"
     """
+    from cli.sending import send
+
     data = {"reason": reason, "host": host}
-    _ask(context, "io.drover.network-undrain.requested", cloud, data, url, no_wait=no_wait, as_json=as_json)
+    send(
+        context, "io.drover.network-undrain.requested", cloud, [data], url, _show_plan, no_wait=no_wait, as_json=as_json
+    )
 
 
-def _ask(
-    context: typer.Context,
-    event_type: str,
-    cloud: str | None,
-    data: Mapping[str, Any],
-    url: str | None,
-    *,
-    no_wait: bool,
-    as_json: bool,
-) -> None:
-    """Send the request; then show the plan, or follow the operation."""
-    from cli.asking import cloud_name, request
-    from cli.backend import ask, opened
-    from cli.run import parts_of, stored, tell_if_known, watch
-    from shared.settings import load
-
-    settings, parts = load(), parts_of(context)
-    with opened(parts, settings, url) as backend:
-        cloud = cloud_name(cloud, settings, backend.is_local)
-        event = request(event_type, {**data, "cloud": cloud}, parts.clock.now(), str(data["host"]))
-        answer = ask(backend, event)
-        if data.get("dry_run"):
-            _show_plan(answer, as_json=as_json)
-        tell_if_known(answer, str(data["reason"]))
-        if no_wait:
-            stored(backend, answer["operation"], as_json=as_json)
-        else:
-            watch(backend, parts, answer["operation"], as_json=as_json)
-
-
-def _show_plan(plan: dict[str, Any], *, as_json: bool) -> None:
+def _show_plan(plan: dict[str, Any], as_json: bool) -> NoReturn:
     """A dry run's plan, and whether the agents would carry nothing after it."""
     from cli.tables import table
     from cli.text import clean, count, output
