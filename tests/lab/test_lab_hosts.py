@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import computes, health, lifecycle, processes
+from lab import computes, health, layout, lifecycle, ports, processes
 from lab.progress import SilentProgress
 
 if TYPE_CHECKING:
@@ -32,7 +32,10 @@ def test_lab_survives_a_loss_of_power(lab: LabUnderTest) -> None:
     for record in processes.records(lab.lab.run):
         if record.alive:
             os.killpg(record.pid, signal.SIGKILL)
+    # A process of many threads has its ports for a moment longer than its name.
+    listening = [lab.lab.port(name) for name in layout.PORTS]
     lab.wait("all have ended", lambda: not any(record.alive for record in processes.records(lab.lab.run)))
+    lab.wait("nobody listens", lambda: not any(ports.is_open(port) for port in listening))
     assert lifecycle.up(lab.lab, SilentProgress())
     assert health.status(lab.lab).state == "up"
     assert [server.host for server in lab.fill("cmp01", 1)] == ["cmp01"]
