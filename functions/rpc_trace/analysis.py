@@ -27,6 +27,7 @@ class Analysis:
 
     def __init__(self, request_id: str | None = None, *, judging: bool = True) -> None:
         self.judging = judging
+        self._missed_until = 0.0
         self.gap = 0.0
         """Seconds in which nothing was seen."""
         self.statistics = Statistics()
@@ -41,6 +42,8 @@ class Analysis:
         """Calls that were still in time when the capture ended."""
         self.connections: Mapping[str, str] = {}
         """What connections call themselves, where RabbitMQ was asked."""
+        self.ignored = 0
+        """Events that came after `close_to_new`."""
         self._closing = False
         self._until: float | None = None
         self._ended = True
@@ -48,6 +51,7 @@ class Analysis:
     def take(self, seen: Sighting) -> None:
         """Take one event."""
         if self._closing and not self.correlator.knows(seen.message):
+            self.ignored += 1
             return
         self.statistics.see(seen)
         entry = self.correlator.take(seen)
@@ -84,9 +88,10 @@ class Analysis:
         return round(percent * (whole - self.gap) / whole, 3)
 
     def missed_until(self, now: float) -> None:
-        """Another process begins: from the last event that is known of until now everything was missed."""
+        """Nobody read: from the last event that is known of until now everything was missed."""
         if self.statistics.events:
-            self.gap += max(0.0, now - self.statistics.last)
+            self.gap += max(0.0, now - max(self.statistics.last, self._missed_until))
+            self._missed_until = now
 
     def _call(self, call: Call) -> None:
         until = self.correlator.now if self._until is None else self._until

@@ -43,7 +43,7 @@ class Capture:
         self.firehose = Firehose(broker, self._management, owner)
         self._reader = QueueReader(broker.parameters(), QUEUE, lambda *message: self._take(*message))
         self._take: Take = lambda *message: None
-        self._crowded = False
+        self._health = _Health(self.firehose)
 
     def open(self) -> None:
         """Make the queue, and arm the firehose.
@@ -64,12 +64,8 @@ class Capture:
     def read(self, take: Take, seconds: float) -> str:
         """Hand over everything that comes; returns why it had to stop before its time, or nothing."""
         self._take = take
-        health = _Health(self.firehose, self._reader.read)
-        try:
-            self._reader.run(seconds, health.is_bad)
-        finally:
-            self._crowded |= health.crowded
-        return health.why
+        self._reader.run(seconds, self._health.is_bad)
+        return self._health.why
 
     def close(self, take: Take, taken: int) -> Ended:
         """Disarm the firehose, hand over what is left in the queue, and remove it; some of it may be gone already."""
@@ -104,7 +100,7 @@ class Capture:
 
     def _came_in(self) -> int:
         """How many messages came into the queue: the number that the next would get, as RabbitMQ told it last."""
-        if self._crowded:
+        if self._health.crowded:
             time.sleep(STATISTICS_SECONDS)
         status = (self._management.queue(QUEUE) or {}).get("backing_queue_status") or {}
         return int(status.get("next_seq_id") or 0)
@@ -122,12 +118,12 @@ class _Emptied:
 
 
 class _Health:
-    """Looks, while a capture reads, whether it may go on."""
+    """Looks, while a capture reads, whether it may go on; short reads one after the other count as one."""
 
-    def __init__(self, firehose: Firehose, read: int) -> None:
+    def __init__(self, firehose: Firehose) -> None:
         self._firehose = firehose
-        self._checked = time.monotonic()
-        self._mark = (time.monotonic(), read)
+        self._looked = self._checked = 0.0
+        self._read = 0
         self.why = ""
         self.crowded = False
 
@@ -135,11 +131,14 @@ class _Health:
         """Whether the capture has to end; `why` says why."""
         now = time.monotonic()
         self.crowded |= reader.waiting > NEAR_FULL * QUEUE_MESSAGES
-        if now - self._checked < CHECK_SECONDS:
+        paused, self._looked = now - self._looked > CHECK_SECONDS, now
+        if paused:  # nobody read meanwhile, which says nothing about how fast it is read
+            self._checked, self._read = now, reader.read
+        passed = now - self._checked
+        if passed < CHECK_SECONDS:
             return False
-        self._checked = now
-        rate = (reader.read - self._mark[1]) / max(0.001, now - self._mark[0])
-        self._mark = (now, reader.read)
+        rate = (reader.read - self._read) / passed
+        self._checked, self._read = now, reader.read
         if reader.waiting > 1000 and reader.waiting > LAG_SECONDS * rate:
             self.why = f"it can't keep up: {reader.waiting} messages wait, {rate:.0f} a second are read"
         else:

@@ -60,8 +60,14 @@ class Recording:
             self.size = path.stat().st_size
         except OSError as error:
             raise Rejected(f"{path}: {error.strerror}") from error
-        self.read = 0
+        self._raw: IO[bytes] | None = None
+
+    @property
+    def read(self) -> int:
         """Bytes of the file that were read so far, of `size`."""
+        if self._raw is None:
+            return 0
+        return self.size if self._raw.closed else self._raw.tell()
 
     def __iter__(self) -> Iterator[Sighting]:
         """The events in the order of the file.
@@ -73,6 +79,7 @@ class Recording:
         seen = False
         try:
             with self._path.open("rb") as raw:
+                self._raw = raw
                 for text in _lines(raw):
                     try:
                         line = decode(text)
@@ -86,7 +93,6 @@ class Recording:
                         self._end(line)
                         continue
                     seen = True
-                    self.read = raw.tell()
                     yield event
         except (OSError, EOFError, zlib.error) as error:
             if not seen:

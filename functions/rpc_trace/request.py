@@ -14,6 +14,8 @@ from functions.rpc_trace.verdict import Verdict
 
 MOST_NODES = 20_000
 """Calls and casts of one request that are kept."""
+MOST_DEPTH = 40
+"""Levels of the tree; what would be deeper stands beside its parent. A chain of casts may be as long as a capture."""
 DISORDER = 0.005
 """Seconds by which two channels of the broker may show things in the wrong order."""
 
@@ -131,8 +133,13 @@ class RequestTrace:
             node.children = []
             for connection in _consumers(node.rpc):
                 delivered[self.processes.of(connection)].append(node)
+        above: dict[int, Node | None] = {}
+        depth: dict[int, int] = {}
         for node in nodes:
             parent = self._parent(node, delivered.get(self.processes.of(node.rpc.publisher), ()))
+            if parent is not None and depth[id(parent)] >= MOST_DEPTH:
+                parent = above[id(parent)]
+            above[id(node)], depth[id(node)] = parent, 0 if parent is None else depth[id(parent)] + 1
             (roots if parent is None else parent.children).append(node)
         return roots
 
@@ -142,18 +149,19 @@ class RequestTrace:
         A sender that is not known to serve anything is taken for the server of the call that was open at the time.
         """
         if candidates:
-            return _last([other for other in candidates if _was_open(other.rpc, node)])
+            return _last([other for other in candidates if _was_open(other, node)])
         calls = [other for other in self._nodes if isinstance(other.rpc, Call) and other.rpc.replied is not None]
-        return _last([other for other in calls if _was_open(other.rpc, node)])
+        return _last([other for other in calls if _was_open(other, node)])
 
 
 def _last(nodes: list[Node]) -> Node | None:
     return max(nodes, key=lambda node: node.rpc.delivered or 0.0, default=None)
 
 
-def _was_open(rpc: Call | Cast, node: Node) -> bool:
+def _was_open(other: Node, node: Node) -> bool:
     """Whether its server may have been at work on it when the other was sent; when a cast is through is not seen."""
-    if rpc is node.rpc or rpc.delivered is None or rpc.delivered > node.begin + DISORDER or rpc.seen >= node.begin:
+    rpc = other.rpc
+    if other.begin >= node.begin or rpc.delivered is None or rpc.delivered > node.begin + DISORDER:
         return False
     return not isinstance(rpc, Call) or rpc.replied is None or rpc.replied >= node.begin - DISORDER
 

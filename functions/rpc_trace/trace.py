@@ -118,6 +118,8 @@ class Trace:
         if left > 0 and work.may_start:
             if not source.is_open():
                 self._open_again(work, source, session)
+            work.memo["reading"] = True
+            work.save()
             why = source.read(_taking(session.analysis), min(left, SLICE_SECONDS))
             left -= SLICE_SECONDS
         if left > 0 and work.may_start and not why:
@@ -178,7 +180,8 @@ class Trace:
             return known
         if "analysis" in work.memo:
             analysis = saved.load(work.memo["analysis"])
-            analysis.missed_until(self._clock.now().timestamp())
+            if work.memo.get("reading"):  # a process died with what it had read and not saved
+                analysis.missed_until(self._clock.now().timestamp())
         else:
             analysis = Analysis(request.request_id, judging=request.mode is Mode.FULL)
         source = self._source(work, request)
@@ -189,6 +192,7 @@ class Trace:
         session.serial += 1
         analysis = session.analysis
         work.memo.update(serial=session.serial, analysis=saved.dump(analysis), events=analysis.statistics.events)
+        work.memo["reading"] = False
         work.save()
 
     def _wait_for_replies(self, source: Source, analysis: Analysis) -> None:
@@ -201,7 +205,7 @@ class Trace:
 
     def _close(self, work: Work, source: Source, session: _Session, why: str) -> None:
         analysis = session.analysis
-        ended = source.close(_taking(analysis), analysis.statistics.events)
+        ended = source.close(_taking(analysis), analysis.statistics.events + analysis.ignored)
         analysis.name_connections(source.connections())
         analysis.end(ended.until, ended.dropped)
         request = TraceRequested.model_validate(work.operation.parameters)

@@ -76,9 +76,12 @@ class Management:
                     f"RabbitMQ refuses {self._broker.user!r} ({answer.status_code}) at {path.partition('?')[0]}: "
                     "it needs the tag administrator to arm the firehose, monitoring to look"
                 )
-            if answer.status_code < 400:
-                return answer.json() if answer.content else None
             failed = f"{_without_user(address)}: {answer.status_code} {answer.reason}"
+            if answer.status_code < 400:
+                try:
+                    return answer.json() if answer.content else None
+                except ValueError:  # somebody else is at this address
+                    failed += ", which is no JSON"
         raise Retry(f"RabbitMQ's management API does not answer: {failed}", after=5.0)
 
     def nodes(self) -> list[Node]:

@@ -1,4 +1,4 @@
-"""A real PostgreSQL for all tests of this directory, and an empty store on it for each."""
+"""A real PostgreSQL and a real RabbitMQ for all tests of this directory, and an empty store for each."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from shared.store import Database, create
 from tests.support.bench import Bench
 from tests.support.letters import Keeper
 from tests.support.postgres import Postgres, PostgresMissing
+from tests.support.rabbit import MEMORY, Rabbit, RabbitMissing
 
 TABLES = "step, operation, inbox, outbox, audit, dead_letter"
 
@@ -28,6 +29,19 @@ def postgres() -> Iterator[Postgres]:
         pytest.fail(str(error), pytrace=False)
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def rabbit() -> Iterator[Rabbit]:
+    """A RabbitMQ."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        broker = Rabbit()
+    except RabbitMissing as error:
+        pytest.fail(str(error), pytrace=False)
+    broker.control("set_vm_memory_high_watermark", "absolute", MEMORY)
+    yield broker
+    broker.close()
 
 
 @pytest.fixture(scope="session")

@@ -113,6 +113,7 @@ class CallStory:
 
     @property
     def msg_id(self) -> str:
+        """Joins request and reply."""
         return f"msg-{self.number}"
 
     @property
@@ -122,10 +123,12 @@ class CallStory:
 
     @property
     def reply_q(self) -> str:
+        """The caller's own queue."""
         return f"reply_{self.client or 'client'}"
 
     @property
     def request(self) -> Event:
+        """It is published."""
         document = {
             "method": self.method,
             "args": self.args,
@@ -144,6 +147,7 @@ class CallStory:
 
     @property
     def request_delivered(self) -> Event:
+        """A server takes it."""
         return delivered(self.request, self.wait, self.key, f"{self.key}:in")
 
     def reply_with(self, after: float, *, ending: bool = True, unique: str = "reply") -> Event:
@@ -160,10 +164,12 @@ class CallStory:
 
     @property
     def reply(self) -> Event:
+        """The server answers."""
         return self.reply_with(self.work)
 
     @property
     def reply_delivered(self) -> Event:
+        """The caller takes the answer."""
         return delivered(self.reply, self.back, self.reply_q, f"{self.client or 'client'}:in")
 
     @property

@@ -20,6 +20,10 @@ PATIENCE = 120.0
 """Seconds that it may take until it answers."""
 
 
+MEMORY = "4GB"
+"""Watermark for captures: what tests leave in it must not come near."""
+
+
 class RabbitMissing(Exception):
     """RabbitMQ is not installed; the message says how to."""
 

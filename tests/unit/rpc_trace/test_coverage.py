@@ -75,3 +75,25 @@ def test_time_in_which_nobody_looked_is_missed() -> None:
         analysis.take(event.sighting)
     analysis.end(BEGIN + 300)
     assert analysis.percent_seen == pytest.approx(50.0, abs=1.0)
+
+
+def test_the_same_time_is_missed_once() -> None:
+    """A process takes over, and then finds that the queue is gone too."""
+    analysis = analysed(EARLY, BEGIN)
+    for moment in (10, 10, 12):
+        analysis.missed_until(BEGIN + moment)
+    assert analysis.gap == pytest.approx(12.0, abs=0.1)
+
+
+def test_what_comes_after_the_end_of_the_time_is_no_loss() -> None:
+    """New messages are left out while the last replies are waited for; they were read all the same."""
+    analysis = analysed([], BEGIN)
+    request, taken, reply, answer = LATE.events
+    analysis.take(request.sighting)
+    analysis.close_to_new()
+    for event in (taken, CallStory(7, BEGIN + 20).request, reply, answer):
+        analysis.take(event.sighting)
+    analysis.end(BEGIN + 30)
+    document = report(analysis)
+    assert (document["events"], analysis.ignored, document["calls"], document["replies"]) == (4, 1, 1, 1)
+    assert document["coverage"] == 100.0

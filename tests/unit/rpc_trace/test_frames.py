@@ -39,7 +39,8 @@ FIREHOSE = st.fixed_dictionaries(
         "redelivered": st.integers(0, 1) | VALUES,
         "connection": SHORT | VALUES,
         "properties": st.fixed_dictionaries(
-            {}, optional={"expiration": st.just("60000") | VALUES, "headers": st.dictionaries(SHORT, VALUES, max_size=3) | VALUES}
+            {}, optional={"expiration": st.just("60000") | VALUES,
+                          "headers": st.dictionaries(SHORT, VALUES, max_size=3) | VALUES}
         )
         | VALUES,
     },

@@ -107,6 +107,39 @@ def test_a_huge_request_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (document["requests"], document["calls"], document["dropped"]) == (25, 10, 15)
 
 
+def test_an_endless_chain_is_bounded_in_depth() -> None:
+    """Two processes that cast to each other for ever: every cast is in the tree, which can still be printed."""
+    events: list[Event] = []
+    for number in range(600):
+        here, there = ("a", "b") if number % 2 else ("b", "a")
+        sent, taken = cast(number, BEGIN + number, key=f"compute.{there}", _context_request_id=OWN)
+        events.append(Event(sent.at, sent.key, sent.headers | {"connection": f"compute.{here}:in"}, sent.body))
+        events.append(taken)
+    document = tree(events)
+
+    def depth(nodes: list[dict[str, Any]]) -> int:
+        return max((1 + depth(node["children"]) for node in nodes), default=0)
+
+    def number_of(nodes: list[dict[str, Any]]) -> int:
+        return sum(1 + number_of(node["children"]) for node in nodes)
+
+    assert number_of(document["tree"]) == document["casts"] == 600
+    assert 10 < depth(document["tree"]) <= request.MOST_DEPTH + 1
+
+
+def test_no_rpc_is_lost_when_things_are_shown_in_the_wrong_order() -> None:
+    """Two that seem to be each other's parent: one is above the other, and both are there."""
+    one = cast(1, BEGIN + 0.002, key="compute.a", wait=-0.002, _context_request_id=OWN)
+    other = cast(2, BEGIN + 0.003, key="compute.b", wait=-0.002, _context_request_id=OWN)
+    events = [
+        Event(sent.at, sent.key, sent.headers | {"connection": f"compute.{sender}:in"}, sent.body)
+        for sent, sender in ((one[0], "b"), (other[0], "a"))
+    ]
+    document = tree([*events, one[1], other[1]])
+    (top,) = document["tree"]
+    assert len(top["children"]) == 1
+
+
 def test_connections_of_one_process() -> None:
     """Who takes the replies published the call; who takes the requests publishes the replies."""
     processes = Processes()

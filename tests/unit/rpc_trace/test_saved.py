@@ -23,10 +23,10 @@ def traffic(seed: int) -> list[Event]:
     events: list[Event] = []
     for number in range(chance.randrange(1, 60)):
         story = CallStory(
-            number, BEGIN + chance.uniform(0, 300), chance.choice(("ping", "pong")), server=chance.choice(("a", "b", "")),
-            expiration=chance.choice((None, 1.0, 60.0)), wait=chance.uniform(0, 0.5), work=chance.uniform(0, 2),
-            failure=chance.choice((None, None, failure())), context=chance.choice(({}, {"request_id": REQUEST})),
-            queues=chance.choice((None, None, None, [])),
+            number, BEGIN + chance.uniform(0, 300), chance.choice(("ping", "pong")),
+            server=chance.choice(("a", "b", "")), expiration=chance.choice((None, 1.0, 60.0)),
+            wait=chance.uniform(0, 0.5), work=chance.uniform(0, 2), failure=chance.choice((None, None, failure())),
+            context=chance.choice(({}, {"request_id": REQUEST})), queues=chance.choice((None, None, None, [])),
         )  # fmt: skip
         events += story.events[: chance.choice((1, 2, 3, 4, 4, 4))] + story.heartbeats(*chance.choice(((), (1.0, 2.0))))
         at = BEGIN + chance.uniform(0, 300)

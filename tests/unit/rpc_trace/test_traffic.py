@@ -19,7 +19,8 @@ def traffic(chance: random.Random) -> list[Event]:
     events: list[Event] = []
     for number in range(chance.randrange(1, 50)):
         story = CallStory(
-            number, BEGIN + chance.uniform(0, 20), chance.choice(("ping", "pong")), chance.choice(("compute", "conductor")),
+            number, BEGIN + chance.uniform(0, 20), chance.choice(("ping", "pong")),
+            chance.choice(("compute", "conductor")),
             chance.choice(("a", "b", "")), wait=chance.uniform(0, 0.1), work=chance.uniform(0, 1),
             failure=chance.choice((None, None, failure())),
         )  # fmt: skip
