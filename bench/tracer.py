@@ -319,8 +319,27 @@ def traced_kept(broker: Rabbit, number: int) -> Watch:
     return watch
 
 
-def main() -> None:
-    """Measure, and print."""
+LIMITS = {
+    "drover_per_second": (30_000, 1),
+    "ratio": (2.0, 1),
+    "replay_per_second": (60_000, 1),
+    "memory_mb": (200, -1),
+    "broker_keeps_percent": (70, 1),
+}
+"""What the tracer has to reach: at least (1) or at most (-1)."""
+
+
+def missed(found: dict[str, Any]) -> list[str]:
+    """The limits that were missed."""
+    return [
+        f"{name} is {found[name]}, expected at {'least' if sign > 0 else 'most'} {limit:g}"
+        for name, (limit, sign) in LIMITS.items()
+        if found[name] * sign < limit * sign
+    ]
+
+
+def main() -> int:
+    """Measure, and print; 1 if a limit was missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=100_000, help="messages in the queue")
     parser.add_argument("--rounds", type=int, default=2, help="readings of each; the fastest counts")
@@ -329,9 +348,16 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     found = measure(options)
+    lacks = missed(found)
     if options.json:
-        print(json.dumps(found, indent=2))
-        return
+        print(json.dumps(found | {"missed": lacks}, indent=2))
+    else:
+        show(found, lacks)
+    return 1 if lacks else 0
+
+
+def show(found: dict[str, Any], lacks: list[str]) -> None:
+    """For people."""
     print(f"{found['events']} messages of the firehose, {found['body_bytes']} bytes each, from a real broker:")
     print(f"  plain pika, delivered only   {found['plain_pika_per_second']:>8}/s "
           f"({found['plain_pika_per_cpu_second']}/s of its processor time)")  # fmt: skip
@@ -342,7 +368,9 @@ def main() -> None:
     print(f"memory after {found['memory_events']} events: {found['memory_mb']} MB")
     print(f"the broker carries {found['broker_alone_per_second']}/s alone, {found['broker_captured_per_second']}/s "
           f"under a full capture on the same machine: {found['broker_keeps_percent']} %")  # fmt: skip
+    for text in lacks:
+        print(f"missed: {text}")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
