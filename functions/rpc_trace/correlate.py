@@ -41,8 +41,8 @@ class Correlator:
         self._casts: dict[str, Cast] = {}
         self._done: dict[str, None] = {}
         """Ids of the calls that were handed over last: a publisher that reconnects sends its request once more."""
-        self._due: dict[int, list[Call | Cast]] = {}
-        """By second: what is looked at then. An entry may be there more than once; only its own `due` counts."""
+        self._due: dict[int, dict[int, Call | Cast]] = {}
+        """By second: what is handed over then, by Python's id. Each is there once, so that none outlives its end."""
         self.now = 0.0
         self.evicted = 0
         self.strangers = 0
@@ -177,20 +177,20 @@ class Correlator:
     # -- time and room ------------------------------------------------------------------------------------------
 
     def _look_again(self, entry: Call | Cast, due: float) -> None:
+        self._forget_due(entry)
         entry.due = due
-        second = int(due) + 1
-        entries = self._due.get(second)
-        if entries is None:
-            self._due[second] = [entry]
-        else:
-            entries.append(entry)
+        self._due.setdefault(int(due) + 1, {})[id(entry)] = entry
+
+    def _forget_due(self, entry: Call | Cast) -> None:
+        entries = self._due.get(int(entry.due) + 1)
+        if entries is not None:
+            entries.pop(id(entry), None)
 
     def _settle(self, now: int) -> None:
         """Hand over all whose time has come."""
         for second in sorted(second for second in self._due if second <= now):
-            for entry in self._due.pop(second):
-                if entry.due <= now:
-                    self._hand_over(entry)
+            for entry in self._due.pop(second).values():
+                self._hand_over(entry)
 
     def _hand_over(self, entry: Call | Cast) -> None:
         if isinstance(entry, Call):
@@ -208,4 +208,5 @@ class Correlator:
             calls = len(self._calls) > len(self._casts)
             oldest: Call | Cast = next(iter(self._calls.values())) if calls else next(iter(self._casts.values()))
             self.evicted += 1
+            self._forget_due(oldest)
             self._hand_over(oldest)
