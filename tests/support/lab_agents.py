@@ -30,6 +30,8 @@ class L3Agent:
         self._context = context
         self.carried: dict[str, bool] = {}
         """The routers that it carries, and whether each is HA."""
+        self.changed: set[str] = set()
+        """Routers that came or went: keepalived begins anew with each, and its state is reported again."""
 
     def full_sync(self) -> None:
         """Ask for all, as at the start and after `agent_updated`."""
@@ -43,6 +45,7 @@ class L3Agent:
     def router_added_to_agent(self, context: Any, payload: Any) -> None:
         """A router is written down for this agent."""
         self.routers_updated(context, payload)
+        self.changed |= set(self.carried)
 
     def routers_updated(self, context: Any, routers: Any = None, **_: Any) -> None:
         """Routers of this agent have changed."""
@@ -52,6 +55,7 @@ class L3Agent:
     def router_removed_from_agent(self, context: Any, payload: Any) -> None:
         """A router has another agent now."""
         self.carried.pop(payload["router_id"], None)
+        self.changed.add(payload["router_id"])
 
     def router_deleted(self, context: Any, router_id: str) -> None:
         """A router is gone."""
@@ -85,6 +89,8 @@ class Election:
             if self._active.get(router) not in able:
                 self._active[router] = able[0]
         for agent in self._agents:
+            while agent.changed:
+                self._told.pop((agent.host, agent.changed.pop()), None)
             states = {id: "active" if self._active[id] == agent.host else "standby" for id, ha in
                       list(agent.carried.items()) if ha and id in self._active}  # fmt: skip
             news = {id: state for id, state in states.items() if self._told.get((agent.host, id)) != state}
