@@ -9,11 +9,11 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from cli import exits
-from cli.options import Cloud, Json, NoWait, Url, print_json
+from cli.options import LIMITS, Cloud, Deadline, Json, NoWait, Url, check_reason, print_json
 from functions.migrate.model import DrainPolicy, OnStall
 from shared.errors import Rejected
 
-LIMITS, CONSENT = "Limits", "What it may do"
+CONSENT = "What it may do"
 
 _DEFAULT = DrainPolicy()
 
@@ -102,10 +102,7 @@ def drain(
             rich_help_panel=LIMITS,
         ),
     ] = None,
-    deadline: Annotated[
-        str | None,
-        typer.Option(help="Nothing new starts after it: 90m, 2h, 1h30m, or an ISO 8601 time.", rich_help_panel=LIMITS),
-    ] = None,
+    deadline: Deadline = None,
     no_wait: NoWait = False,
     as_json: Json = False,
     url: Url = None,
@@ -127,8 +124,8 @@ def drain(
     from cli.sending import send
 
     meant = _means(hosts or [], aggregate, rack)
-    if not dry_run and not (reason and reason.strip()):
-        raise Rejected('no --reason was given: say why, such as --reason "new memory, ticket 4711"; it goes on record')
+    if not dry_run:
+        check_reason(reason, "new memory, ticket 4711")
     data = meant | {
         "reason": reason or "dry run", "dry_run": dry_run, "allow_downtime": allow_downtime, "evacuate": evacuate,
         "fenced": fenced, "on_stall": on_stall and on_stall.value, "concurrency": concurrency, "inbound": inbound,

@@ -7,11 +7,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from cli import exits
-from cli.options import Cloud, Json, NoWait, Url, print_json
+from cli.options import LIMITS, Cloud, Deadline, Json, NoWait, Url, check_reason, print_json
 from functions.migrate.network.model import NetworkPolicy
-from shared.errors import Rejected
-
-LIMITS = "Limits"
 
 _DEFAULT = NetworkPolicy()
 
@@ -54,10 +51,7 @@ def drain_network(
             rich_help_panel=LIMITS,
         ),
     ] = None,
-    deadline: Annotated[
-        str | None,
-        typer.Option(help="Nothing new starts after it: 90m, 2h, 1h30m, or an ISO 8601 time.", rich_help_panel=LIMITS),
-    ] = None,
+    deadline: Deadline = None,
     no_wait: NoWait = False,
     as_json: Json = False,
     url: Url = None,
@@ -76,8 +70,8 @@ def drain_network(
     from cli.run import parts_of
     from cli.sending import send
 
-    if not dry_run and not (reason and reason.strip()):
-        raise Rejected('no --reason was given: say why, such as --reason "kernel update"; it goes on record')
+    if not dry_run:
+        check_reason(reason, "kernel update")
     data = {
         "host": host, "reason": reason or "dry run", "dry_run": dry_run, "concurrency": concurrency,
         "max_attempts": max_attempts, "error_budget": error_budget,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from functions.migrate.model import ACTIVE_MOVES, UNFINISHED, Action, Move, MoveState, PlannedServer
+from functions.migrate.recorded import RecordedStep
 from shared.fleet.snapshot import Amphora, Fleet, Migration, Server
 from shared.store import Step
 
@@ -86,12 +86,10 @@ class MoveRecord(BaseModel):
     seconds_taken: float | None = None
 
 
-class ServerMove:
+class ServerMove(RecordedStep[MoveRecord]):
     """One server's move. Changes are written when its step is handed to `Work.save`."""
 
-    def __init__(self, step: Step) -> None:
-        self.step = step
-        self.record = MoveRecord.model_validate(step.details)
+    model = MoveRecord
 
     @property
     def server(self) -> str:
@@ -114,19 +112,6 @@ class ServerMove:
     @property
     def unfinished(self) -> bool:
         return self.state in UNFINISHED
-
-    def put(self, state: MoveState | None = None, **columns: Any) -> ServerMove:
-        """Change the step's columns."""
-        if state is not None:
-            self.step.state = state
-        for name, value in columns.items():
-            setattr(self.step, name, value)
-        return self
-
-    def stored(self) -> Step:
-        """The step with the record in it, for `Work.save`."""
-        self.step.details = self.record.model_dump(mode="json")
-        return self.step
 
     def for_dispatch(self) -> Move:
         """The move as the dispatcher sees it."""

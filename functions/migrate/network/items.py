@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from functions.migrate.network.model import ENDED_ITEMS, IN_FLIGHT, Action, Item, ItemState, Sort
+from functions.migrate.recorded import RecordedStep
 from shared.store import Step
 
 
@@ -37,12 +37,10 @@ class ItemRecord(BaseModel):
     """Why it is brought back to the host, when nobody else carries it; else empty."""
 
 
-class ItemStep:
+class ItemStep(RecordedStep[ItemRecord]):
     """One item. Changes are written when its step is handed to `Work.save`."""
 
-    def __init__(self, step: Step) -> None:
-        self.step = step
-        self.record = ItemRecord.model_validate(step.details)
+    model = ItemRecord
 
     @property
     def id(self) -> str:
@@ -69,19 +67,6 @@ class ItemStep:
     def title(self) -> str:
         """What it is, for people: "router edge-1"."""
         return f"{self.sort} {self.step.name or self.id}"
-
-    def put(self, state: ItemState | None = None, **columns: Any) -> ItemStep:
-        """Change the step's columns."""
-        if state is not None:
-            self.step.state = state
-        for name, value in columns.items():
-            setattr(self.step, name, value)
-        return self
-
-    def stored(self) -> Step:
-        """The step with the record in it, for `Work.save`."""
-        self.step.details = self.record.model_dump(mode="json")
-        return self.step
 
 
 def planned_steps(items: Iterable[Item], now: datetime) -> list[Step]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from functions.migrate.network.events import NetworkDrainRequested
 from functions.migrate.network.items import ItemStep
 from functions.migrate.network.model import ItemState, NetworkPolicy, Sort
-from functions.migrate.network.neutron import Agent, Kind, Network, Neutron, Router
+from functions.migrate.network.neutron import Agent, Network, Neutron, Router
 from functions.migrate.network.targets import NoTarget, can_carry, choose
 from functions.migrate.network.view import Look, read_look
 from shared.clouds import AnswerLost, Cloud, Refused
@@ -221,7 +221,3 @@ class NetworkSlice:
         """Whether the time that the memo keeps under this name, from now on if it has none, is longer ago."""
         last = self.work.memo.setdefault(what, self.now.isoformat())
         return self.now - datetime.fromisoformat(last) > limit
-
-    def own_agent(self, kind: Kind) -> list[Agent]:
-        """The host's agents of a kind."""
-        return [agent for agent in self.look.own if agent.kind is kind]
