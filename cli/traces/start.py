@@ -40,7 +40,9 @@ def start(
     """Ask for a capture; show its price, or follow it to its end."""
     settings, parts = load(), parts_of(context)
     with opened(parts, settings, url) as backend:
-        name = cloud_name(cloud, settings, backend.is_local)
+        name = (
+            _broker_name(cloud or settings.cloud) if backend.is_local else cloud_name(cloud, settings, is_local=False)
+        )
         now = parts.clock.now()
         if data["mode"] == Mode.FULL and not data["dry_run"]:
             price = ask(
@@ -60,6 +62,13 @@ def start(
             if "request" in document["summary"]:
                 deliver(document["summary"]["request"], html, otlp)
             _show(document, as_json=as_json)
+
+
+def _broker_name(given: str | None) -> str:
+    """The broker that is meant; a cloud without a clouds.yaml has one all the same."""
+    from shared.rabbit import find_broker
+
+    return find_broker(given).name
 
 
 def _guard(cloud: str) -> None:
