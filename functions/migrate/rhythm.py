@@ -85,9 +85,13 @@ def next_due(moves: Sequence[ServerMove], now: datetime, since: datetime) -> flo
     return min(SELDOM, max(SOONEST, min(waits, default=SHORTEST)))
 
 
-def wind_down(moves: Iterable[ServerMove], now: datetime) -> float:
-    """Seconds until the next look while the last moves of a drain that starts no more come to their end."""
-    return min(SELDOM, max(LAST_MOVES, _quiet(moves, now) * PATIENCE))
+def wind_down(moves: Iterable[ServerMove], now: datetime, since: datetime | None = None) -> float:
+    """Seconds until the next look while the last moves of a drain that starts no more come to their end.
+
+    Args:
+        since: when their end was asked for, however long they had been under way.
+    """
+    return min(SELDOM, max(LAST_MOVES, _quiet(moves, now, since) * PATIENCE))
 
 
 def seconds_per_move(moves: Iterable[ServerMove], lanes: int) -> float | None:
@@ -113,6 +117,6 @@ def seconds_per_move(moves: Iterable[ServerMove], lanes: int) -> float | None:
 
 def _quiet(moves: Iterable[ServerMove], now: datetime, since: datetime | None = None) -> float:
     """Seconds since anything began or ended: who is slower than the others need not be asked as often as they."""
-    news = ((move.step.started_at, move.record.submitted_at, move.record.arrived_at, since) for move in moves)
-    times = [time for each in news for time in each if time]
+    news = ((move.step.started_at, move.record.submitted_at, move.record.arrived_at) for move in moves)
+    times = [time for each in [*news, (since,)] for time in each if time]
     return (now - max(times)).total_seconds() if times else 0.0

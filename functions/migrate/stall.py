@@ -64,7 +64,7 @@ def ask_abort(slice: Slice, move: ServerMove, why: str) -> Abort:
     record = move.record
     if move.action is not Action.LIVE_MIGRATE:
         return Abort.REFUSED
-    if record.migration_id is None or _status(slice, move) in TOO_EARLY:
+    if record.migration_id is None or status_of(slice, move) in TOO_EARLY:
         return Abort.LATER
     if record.abort_asked_at is not None and slice.now - record.abort_asked_at < AGAIN:
         return Abort.ASKED
@@ -81,7 +81,8 @@ def ask_abort(slice: Slice, move: ServerMove, why: str) -> Abort:
     return Abort.ASKED
 
 
-def _status(slice: Slice, move: ServerMove) -> str | None:
+def status_of(slice: Slice, move: ServerMove) -> str | None:
+    """The status of a move's own migration; None as long as Nova shows none."""
     rows = slice.rows_of.get(move.server, ())
     return next((row.status for row in rows if row.uuid == move.record.migration), None)
 

@@ -73,6 +73,14 @@ def rename(lab: LabUnderTest, server: str, name: str) -> None:
     assert answer.status_code == 200, answer.text
 
 
+def allow(lab: LabUnderTest, host: str, wanted: bool) -> None:
+    """Let the scheduler, and so a drain's plan, place servers on a host, or keep them from it."""
+    service = Look(lab).service(host)
+    change = {"status": "enabled" if wanted else "disabled"}
+    answer = lab.conn.compute.put(f"/os-services/{service['id']}", json=change, microversion=MICROVERSION)
+    assert answer.status_code == 200, answer.text
+
+
 def _server(row: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": row["id"],

@@ -36,6 +36,25 @@ def test_a_cancel_aborts_what_runs_and_what_is_queued(drains: Drains) -> None:
     assert drains.fake.host("cmp01").disabled
 
 
+def test_a_cancel_aborts_what_is_queued_before_what_runs(drains: Drains) -> None:
+    """Otherwise it would begin in the place of what was aborted before it."""
+    operation = _begun(drains)
+    running, queued = (row.server for row in drains.fake.migrations)
+    drains.control("cancel", operation)
+    assert drains.run(operation)["state"] == "cancelled"
+    assert [act.server for act in drains.acts("abort")] == [queued, running]
+
+
+def test_a_cancel_looks_soon_at_what_it_has_aborted(drains: Drains) -> None:
+    """However long the moves had been under way: an abort takes Nova a few seconds, and so it takes the drain."""
+    operation = _begun(drains, seconds=3600.0)
+    drains.work(900)
+    drains.control("cancel", operation)
+    asked = drains.clock.now()
+    assert drains.run(operation)["state"] == "cancelled"
+    assert (drains.clock.now() - asked).total_seconds() < 10
+
+
 def test_a_cancel_with_undo_gives_the_host_back(drains: Drains) -> None:
     """We disabled it, so we enable it."""
     operation = _begun(drains)
