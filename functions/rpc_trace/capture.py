@@ -14,7 +14,8 @@ from functions.rpc_trace.consumer import QueueReader, Take
 from functions.rpc_trace.ended import Ended
 from functions.rpc_trace.events import Mode
 from shared.errors import Permanent, Retry
-from shared.rabbit import EXCHANGE, QUEUE, Broker, Firehose, Management
+from shared.rabbit import EXCHANGE, QUEUE, Broker, Firehose, Management, Node
+from shared.rabbit.failures import explained
 from shared.rabbit.firehose import ARGUMENTS, QUEUE_MESSAGES
 
 CHECK_SECONDS = 2.0
@@ -56,29 +57,51 @@ class Capture:
             raise Permanent(f"nothing was captured: {why}")
         make_queue(self._broker, [(EXCHANGE, "#")])
         self.firehose.arm()
+        self._health.is_well(self._reader, time.time())
 
     def is_open(self) -> bool:
-        """Whether the queue is still there, as an earlier slice has left it."""
+        """Whether the queue is still there, as an earlier slice has left it; or else `read` says what became of it."""
+        return self._has_queue() or (self.firehose.is_ours and self._health.is_lost(self._reader))
+
+    def _has_queue(self) -> bool:
         return self._management.queue(QUEUE) is not None
 
     def read(self, take: Take, seconds: float) -> str:
         """Hand over everything that comes; returns why it had to stop before its time, or nothing."""
         self._take = take
-        self._reader.run(seconds, self._health.is_bad)
-        return self._health.why
+        if not self._health.lost:
+            try:
+                self._reader.run(seconds, self._health.is_bad)
+            except Retry:
+                if not self._health.is_lost(self._reader):
+                    raise
+        return self._health.lost or self._health.why
 
     def close(self, take: Take, taken: int) -> Ended:
         """Disarm the firehose, hand over what is left in the queue, and remove it; some of it may be gone already."""
-        ours, dropped = self.firehose.is_ours, 0
+        ours, dropped, here = self.firehose.is_ours, 0, self._has_queue()
+        until, doubtful = self._seen_until(here=here)
         if ours:
             self._management.set_tracing(False)
-        until = time.time()
-        if ours and self.is_open():
+        if ours and here:
             before = self._reader.read
             self._read_rest(take)
             dropped = max(0, self._came_in() - taken - (self._reader.read - before))
         self.firehose.disarm()
-        return Ended(until, dropped)
+        return Ended(until, dropped + doubtful)
+
+    def _seen_until(self, *, here: bool) -> tuple[float, int]:
+        """Up to when everything was seen, and how many events may be missing since: nobody can know it, so as many as
+        were seen, and one at least.
+
+        Args:
+            here: the queue is still there.
+        """
+        if not self._health.is_lost(self._reader) and self._health.is_certain and here:
+            return time.time(), 0
+        # A queue that is gone took with it what waited in it.
+        until = self._health.good_until if here else min(self._health.good_until, self._reader.read_at)
+        return until, max(1, self._reader.read - self._health.read_till_then)
 
     def _read_rest(self, take: Take) -> None:
         """Whatever happens: the firehose is to be disarmed; what could not be read counts as dropped."""
@@ -118,14 +141,30 @@ class _Emptied:
 
 
 class _Health:
-    """Looks, while a capture reads, whether it may go on; short reads one after the other count as one."""
+    """Looks, while a capture reads, whether it may go on; short reads one after the other count as one.
+
+    Attributes:
+        why: it may not, and why.
+        lost: what keeps it from seeing everything; then it may not go on either.
+        crowded: the queue was so full that some of it may have been dropped.
+        good_until: when all nodes were last seen to show their traffic, in seconds since 1970; 0 if never.
+        read_till_then: messages that had been read then.
+        is_certain: all nodes have told at the last look.
+    """
 
     def __init__(self, firehose: Firehose) -> None:
         self._firehose = firehose
         self._looked = self._checked = 0.0
         self._read = 0
-        self.why = ""
+        self.why = self.lost = ""
         self.crowded = False
+        self.good_until = 0.0
+        self.read_till_then = 0
+        self.is_certain = True
+
+    def is_well(self, reader: QueueReader, at: float) -> None:
+        """All nodes were seen to show their traffic."""
+        self.good_until, self.read_till_then = at, reader.read
 
     def is_bad(self, reader: QueueReader) -> bool:
         """Whether the capture has to end; `why` says why."""
@@ -142,12 +181,23 @@ class _Health:
         if reader.waiting > 1000 and reader.waiting > LAG_SECONDS * rate:
             self.why = f"it can't keep up: {reader.waiting} messages wait, {rate:.0f} a second are read"
         else:
-            self.why = self._firehose.burden()
-        return bool(self.why)
+            nodes = self._firehose.nodes()
+            self.why = "" if self.is_lost(reader, nodes) else self._firehose.burden(nodes)
+        return bool(self.why or self.lost)
+
+    def is_lost(self, reader: QueueReader, nodes: Sequence[Node] | None = None) -> bool:
+        """Whether a node has taken with it, or let pass, what nobody will see any more."""
+        began = time.time()
+        if not self.lost:
+            trouble = self._firehose.trouble(nodes)
+            self.is_certain, self.lost = trouble is not None, trouble or ""
+            if trouble == "":
+                self.is_well(reader, began)
+        return bool(self.lost)
 
 
-def make_queue(broker: Broker, bindings: Iterable[tuple[str, str]]) -> None:
-    """Declare the capture's queue, and bind it to exchanges by routing keys.
+def make_queue(broker: Broker, bindings: Iterable[tuple[str, str]], queue: str = QUEUE) -> None:
+    """Declare a capture's queue, and bind it to exchanges by routing keys.
 
     Raises:
         Retry: the broker does not answer.
@@ -155,11 +205,11 @@ def make_queue(broker: Broker, bindings: Iterable[tuple[str, str]]) -> None:
     connection = connect(broker.parameters())
     try:
         channel = connection.channel()
-        channel.queue_declare(QUEUE, arguments=ARGUMENTS)
+        channel.queue_declare(queue, arguments=ARGUMENTS)
         for exchange, key in bindings:
-            channel.queue_bind(QUEUE, exchange, key)
+            channel.queue_bind(queue, exchange, key)
     except AMQPError as error:
-        raise Retry(f"RabbitMQ: {error}", after=5.0) from error
+        raise explained("RabbitMQ", error, tls=broker.tls) from error
     finally:
         if connection.is_open:
             connection.close()
@@ -170,8 +220,10 @@ def connect(nodes: Sequence[pika.connection.Parameters]) -> pika.BlockingConnect
 
     Raises:
         Retry: none does.
+        Permanent: another configuration of TLS is needed.
     """
     try:
         return pika.BlockingConnection(nodes)
     except (AMQPError, OSError) as error:
-        raise Retry(f"RabbitMQ does not answer: {error or type(error).__name__}", after=5.0) from error
+        what = f"RabbitMQ at {', '.join(f'{node.host}:{node.port}' for node in nodes)} does not answer"
+        raise explained(what, error, tls=nodes[0].ssl_options is not None) from error

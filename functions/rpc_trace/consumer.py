@@ -16,7 +16,8 @@ from pika.exceptions import ChannelClosedByClient, ConnectionClosedByClient
 
 from functions.rpc_trace.frames import Frames, NotAmqp
 from functions.rpc_trace.sighting import Headers
-from shared.errors import Retry
+from shared.errors import DroverError
+from shared.rabbit.failures import explained
 
 PREFETCH = 10_000
 """Messages that the broker may have under way to us without an acknowledgement."""
@@ -81,14 +82,16 @@ class QueueReader:
     Attributes:
         queue, take: as above.
         read: messages so far.
+        read_at: when something was read last, in seconds since 1970; 0 if never.
         waiting: messages that were in the queue at the last look, beside those that are on their way to us.
     """
 
     def __init__(self, nodes: Sequence[pika.connection.Parameters], queue: str, take: Take) -> None:
-        self._nodes = nodes
+        self._nodes = list(nodes)
         self.queue = queue
         self.take = take
         self.read = 0
+        self.read_at = 0.0
         self.waiting = 0
         self._uncertain: Counter[int] = Counter()
 
@@ -100,17 +103,19 @@ class QueueReader:
 
         Raises:
             Retry: no connection can be made, or it was lost.
+            Permanent: no connection can be made with this configuration of TLS.
         """
         error: BaseException | None = None
-        for parameters in self._nodes:
+        for parameters in list(self._nodes):
             reading = _Reading(self, parameters, time.monotonic() + seconds, enough)
             error = reading.run()
             if error is not None:
                 self._uncertain += Counter(reading.unconfirmed)
             if error is None or reading.was_open:
+                self._nodes.sort(key=lambda node: node is not parameters)  # it answers: the next time it is the first
                 break
         if error is not None:
-            raise Retry(f"RabbitMQ: {str(error) or type(error).__name__}", after=2.0) from error
+            raise _explained(error, parameters) from error
         self._uncertain.clear()
 
     def hand_over(self, at: float, key: str, headers: Headers, body: bytes) -> None:
@@ -120,6 +125,13 @@ class QueueReader:
             return
         self.read += 1
         self.take(at, key, headers, body)
+
+
+def _explained(error: BaseException, parameters: pika.connection.Parameters) -> DroverError:
+    if isinstance(error, DroverError):
+        return error
+    at = f"RabbitMQ at {parameters.host}:{parameters.port}"
+    return explained(at, error, tls=parameters.ssl_options is not None)
 
 
 class _Reading:
@@ -177,6 +189,7 @@ class _Reading:
         if self._ending:
             return  # not acknowledged any more: it comes again
         self._tag = tag
+        self._reader.read_at = self._connection.read_at
         self.unconfirmed.append(hash((key, body)))
         self._reader.hand_over(self._connection.read_at, key, headers, body)
         if tag - self._acked >= ACK_EVERY:
@@ -192,7 +205,7 @@ class _Reading:
         left = self._until - time.monotonic()
         if self._channel is None or not self._channel.is_open:
             return
-        if left <= 0 or self._enough(self._reader):
+        if left <= 0 or self._is_enough():
             self._ending = True
             self._connection.close()
             return
@@ -201,6 +214,13 @@ class _Reading:
             self._reader.queue, passive=True, callback=lambda frame: self._counted(frame, acked)
         )
         self._connection.ioloop.call_later(min(LOOK_SECONDS, left), self._look)
+
+    def _is_enough(self) -> bool:
+        try:
+            return self._enough(self._reader)
+        except DroverError as error:  # the connection is closed in order, so that nothing comes twice
+            self._error = error
+            return True
 
     def _counted(self, frame: Any, acked: int) -> None:
         """The broker has answered, so it has taken every acknowledgement that was sent before the question."""

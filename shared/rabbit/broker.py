@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, field_validator, model_validator
 
 from shared.errors import Rejected
 
@@ -69,6 +69,15 @@ class _Entry(BaseModel):
             raise ValueError("expected http(s)://HOST:PORT of each node's management API")
         return value
 
+    @model_validator(mode="after")
+    def _fits_together(self) -> _Entry:
+        if self.key_file and not self.cert_file:
+            raise ValueError("found key_file without cert_file: name the certificate that the key belongs to")
+        addresses = (self.url.get_secret_value(), *self.management)
+        if (self.ca_file or self.cert_file) and not any(one.startswith(("amqps:", "https:")) for one in addresses):
+            raise ValueError("found files for TLS, and no address that speaks it: write amqps:// and https://")
+        return self
+
 
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -110,11 +119,33 @@ class Broker:
         ]  # fmt: skip
 
     def tls_context(self) -> ssl.SSLContext:
-        """Verifies the broker, by its own authority if one is named, and shows a certificate if there is one."""
-        context = ssl.create_default_context(cafile=str(self.ca_file) if self.ca_file else None)
-        if self.cert_file:
-            context.load_cert_chain(self.cert_file, self.key_file)
+        """Verifies the broker, by its own authority if one is named, and shows a certificate if there is one.
+
+        Raises:
+            Rejected: a file can't be used.
+        """
+        file = self.ca_file
+        try:
+            context = ssl.create_default_context(cafile=str(self.ca_file) if self.ca_file else None)
+            if file := self.cert_file:
+                # An empty password: a key that has one is refused, where OpenSSL would ask for it at the terminal.
+                context.load_cert_chain(file, self.key_file, password="")
+        except OSError as error:
+            key = f" with the key in {self.key_file}" if self.key_file and file == self.cert_file else ""
+            raise Rejected(
+                f"the TLS of {self.name}'s RabbitMQ: found {file}{key}, which can't be used ({_short(error)}); "
+                "expected PEM files that we may read: ca_file with certificates, cert_file with one and its chain, "
+                "key_file with its key and no password"
+            ) from error
         return context
+
+    @property
+    def authorities(self) -> str | bool:
+        """For requests: the file or directory of those that may sign the broker's certificate, which are the system's
+        if none is named, as for AMQP; True where the system has none, for those that requests brings.
+        """
+        found = ssl.get_default_verify_paths()
+        return str(self.ca_file) if self.ca_file else found.cafile or found.capath or True
 
     @property
     def vhost_path(self) -> str:
@@ -219,6 +250,10 @@ def _broker(name: str, entry: _Entry) -> Broker:
         cert_file=entry.cert_file,
         key_file=entry.key_file,
     )
+
+
+def _short(error: OSError) -> str:
+    return str(error.strerror or error).partition(" (_ssl")[0]
 
 
 def _host(text: str, parts: SplitResult) -> tuple[str, int]:

@@ -14,7 +14,7 @@ from shared.store import Database, create
 from tests.support.bench import Bench
 from tests.support.letters import Keeper
 from tests.support.postgres import Postgres, PostgresMissing
-from tests.support.rabbit import MEMORY, Rabbit, RabbitMissing
+from tests.support.rabbit import Rabbit, RabbitMissing
 
 TABLES = "step, operation, inbox, outbox, audit, dead_letter"
 
@@ -39,7 +39,6 @@ def rabbit() -> Iterator[Rabbit]:
         broker = Rabbit()
     except RabbitMissing as error:
         pytest.fail(str(error), pytrace=False)
-    broker.control("set_vm_memory_high_watermark", "absolute", MEMORY)
     yield broker
     broker.close()
 

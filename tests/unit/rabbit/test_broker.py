@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import Rejected
-from shared.rabbit import all_brokers, find_broker
+from shared.rabbit import Management, all_brokers, find_broker
 
 URL = "amqp://nova:s3cr%2Ft@mq1:5672,mq2/openstack"
 
@@ -57,6 +57,8 @@ def test_beside_clouds_yaml(tmp_path: Path) -> None:
         ("brokers: {paris: {url: 'amqp://nova:s3cret@mq/', management: 'mq:15672'}}", "expected http(s)://"),
         ("brokers: {paris: {uri: 'amqp://nova:s3cret@mq/'}}", "brokers.paris.url"),
         ("brokers: {lyon: {url: 'amqp://nova:s3cret@mq/'}}", "lyon"),
+        ("brokers: {paris: {url: 'amqps://nova:s3cret@mq/', key_file: key.pem}}", "key_file without cert_file"),
+        ("brokers: {paris: {url: 'amqp://nova:s3cret@mq/', ca_file: ca.pem}}", "no address that speaks it"),
         ("brokers: [", "line"),
         ("- s3cret", "brokers.yaml"),
     ],
@@ -75,3 +77,18 @@ def test_nothing_configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert all_brokers({}) == []
     with pytest.raises(Rejected, match="DROVER_RABBIT_URL"):
         find_broker("paris", {})
+
+
+@pytest.mark.parametrize("what", ["ca_file", "cert_file"])
+def test_files_of_tls_that_can_t_be_used(tmp_path: Path, what: str) -> None:
+    """Missing or something else: the file is named, and what it should be, before anything is sent."""
+    (tmp_path / "junk.pem").write_text("s3cret")
+    for name in ("nowhere.pem", "junk.pem"):
+        entry = f"{{url: 'amqps://nova:x@mq/', management: 'https://mq:15671', {what}: {tmp_path / name}}}"
+        broker = find_broker("paris", environment(tmp_path, f"brokers: {{paris: {entry}}}"))
+        for attempt in (broker.parameters, lambda broker=broker: Management(broker)):
+            with pytest.raises(
+                Rejected, match=f"found {tmp_path / name}, which can't be used .* expected PEM"
+            ) as refused:
+                attempt()
+            assert "s3cret" not in str(refused.value)
