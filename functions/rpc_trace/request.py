@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from functions.rpc_trace.at_work import AtWork
 from functions.rpc_trace.call import Call, Cast, server_of
 from functions.rpc_trace.message import argument_sizes
 from functions.rpc_trace.processes import Processes
@@ -16,8 +17,6 @@ MOST_NODES = 20_000
 """Calls and casts of one request that are kept."""
 MOST_DEPTH = 40
 """Levels of the tree; what would be deeper stands beside its parent. A chain of casts may be as long as a capture."""
-DISORDER = 0.005
-"""Seconds by which two channels of the broker may show things in the wrong order."""
 
 
 @dataclass(slots=True)
@@ -133,37 +132,18 @@ class RequestTrace:
             node.children = []
             for connection in _consumers(node.rpc):
                 delivered[self.processes.of(connection)].append(node)
+        serving = {process: AtWork(served) for process, served in delivered.items()}
+        # A sender that is not known to serve anything is taken for the server of the call that was open at the time.
+        anybody = AtWork(node for node in nodes if isinstance(node.rpc, Call) and node.rpc.replied is not None)
         above: dict[int, Node | None] = {}
         depth: dict[int, int] = {}
         for node in nodes:
-            parent = self._parent(node, delivered.get(self.processes.of(node.rpc.publisher), ()))
+            parent = serving.get(self.processes.of(node.rpc.publisher), anybody).last(node.begin)
             if parent is not None and depth[id(parent)] >= MOST_DEPTH:
                 parent = above[id(parent)]
             above[id(node)], depth[id(node)] = parent, 0 if parent is None else depth[id(parent)] + 1
             (roots if parent is None else parent.children).append(node)
         return roots
-
-    def _parent(self, node: Node, candidates: Sequence[Node]) -> Node | None:
-        """What the sender of an RPC was at work on.
-
-        A sender that is not known to serve anything is taken for the server of the call that was open at the time.
-        """
-        if candidates:
-            return _last([other for other in candidates if _was_open(other, node)])
-        calls = [other for other in self._nodes if isinstance(other.rpc, Call) and other.rpc.replied is not None]
-        return _last([other for other in calls if _was_open(other, node)])
-
-
-def _last(nodes: list[Node]) -> Node | None:
-    return max(nodes, key=lambda node: node.rpc.delivered or 0.0, default=None)
-
-
-def _was_open(other: Node, node: Node) -> bool:
-    """Whether its server may have been at work on it when the other was sent; when a cast is through is not seen."""
-    rpc = other.rpc
-    if other.begin >= node.begin or rpc.delivered is None or rpc.delivered > node.begin + DISORDER:
-        return False
-    return not isinstance(rpc, Call) or rpc.replied is None or rpc.replied >= node.begin - DISORDER
 
 
 def _consumers(rpc: Call | Cast) -> tuple[str, ...]:
