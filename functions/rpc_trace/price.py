@@ -5,10 +5,13 @@ from __future__ import annotations
 from functions.rpc_trace.events import Mode, TracePlanned, TraceRequested
 from shared.rabbit import QUEUE, Broker, Firehose, Management
 
+COPY_SECONDS = 0.0001
+"""Of a core, for one copy that the firehose makes: RabbitMQ routes, keeps and delivers it. Seen with RabbitMQ 3.10 by
+bench/tracer.py."""
 PRICES = {
     Mode.FULL: "the broker copies each message twice while the firehose is armed, once when it is published and once "
-    "for each delivery: expect it to lose up to 30 % of its greatest throughput (bench/tracer.py measures it), and "
-    "256 MiB of its memory at most",
+    "for each delivery, and needs 256 MiB of memory at most for that; one that has no processor time to spare carries "
+    "up to half of its messages less",
     Mode.LIGHT: "the broker routes each request to one more queue: 256 MiB of its memory at most",
     Mode.METRICS: "some requests to the management API a minute; no message is copied",
 }
@@ -22,6 +25,10 @@ def plan(broker: Broker, request: TraceRequested) -> TracePlanned:
         Retry: it does not answer.
     """
     management = Management(broker)
+    rate = management.rate()
+    price = PRICES[request.mode]
+    if request.mode is Mode.FULL and rate is not None:
+        price += f"; at its present {rate:.0f} messages a second the copies take some {_percent(rate)} % of one core"
     refusal = ""
     match request.mode:
         case Mode.FULL:
@@ -35,10 +42,15 @@ def plan(broker: Broker, request: TraceRequested) -> TracePlanned:
         seconds=request.seconds,
         feasible=not refusal,
         refusal=refusal,
-        price=PRICES[request.mode],
-        rate=management.rate(),
+        price=price,
+        rate=rate,
         nodes=[
             {"name": node.name, "running": node.running, "memory": round(node.memory_share, 3), "alarm": node.alarm}
             for node in management.nodes()
         ],
     )
+
+
+def _percent(rate: float) -> int:
+    """Of one core: two copies of each message."""
+    return max(1, round(2 * rate * COPY_SECONDS * 100))
