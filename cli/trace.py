@@ -31,6 +31,10 @@ Otlp = Annotated[
     str | None,
     typer.Option(help="Send the tree of --request-id as spans to this collector.", metavar="URL", show_default=False),
 ]
+Prometheus = Annotated[
+    Path | None,
+    typer.Option(help="Write the statistics as Prometheus metrics, for a textfile collector.", show_default=False),
+]
 Seconds = Annotated[float, typer.Option(help="How long, up to 300.", min=1, max=300)]
 
 
@@ -52,6 +56,7 @@ def start(
     reason: Annotated[str, typer.Option(help="Why; it goes on record.")] = "a look at the RPC traffic",
     html: Html = None,
     otlp: Otlp = None,
+    prometheus: Prometheus = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell the price, and capture nothing.")] = False,
     no_wait: NoWait = False,
     as_json: Json = False,
@@ -70,10 +75,36 @@ def start(
     from cli.traces.deliver import check
     from cli.traces.start import start as begin
 
-    check(request_id, html, otlp)
+    check(request_id, html, otlp, prometheus)
     data = {"mode": mode.value, "seconds": seconds, "method": method, "request_id": request_id, "dry_run": dry_run,
             "reason": reason}  # fmt: skip
-    begin(context, cloud, data, url, html, otlp, no_wait=no_wait, as_json=as_json)
+    begin(context, cloud, data, url, html, otlp, prometheus, no_wait=no_wait, as_json=as_json)
+
+
+@app.command()
+def watch(
+    context: typer.Context,
+    cloud: Cloud = None,
+    every: Annotated[float, typer.Option(help="Seconds from one round to the next.", min=10, max=3600)] = 60.0,
+    seconds: Annotated[float, typer.Option(help="Of the light capture in each round.", min=1, max=60)] = 10.0,
+    full_seconds: Annotated[
+        float, typer.Option(help="Of the full capture where timeouts are seen; 0: never.", min=0, max=300)
+    ] = 30.0,
+    reason: Annotated[str, typer.Option(help="Why; it goes on record.")] = "continuous watch of RPC",
+    as_json: Json = False,
+    url: Url = None,
+) -> None:
+    """Watch the RPC traffic: each minute a short light capture, and a full one where calls time out.
+
+    Example: drover trace watch --every 30
+
+    Deployed, a schedule asks for it, and it goes on by itself: drover trace watch --url ADDRESS shows its last rounds.
+    Here it goes on until Ctrl-C; the firehose is disarmed in every case.
+    """
+    from cli.traces.watch import watch as begin
+
+    data = {"every": every, "seconds": seconds, "full_seconds": full_seconds, "reason": reason}
+    begin(context, cloud, data, url, as_json=as_json)
 
 
 @app.command()
@@ -102,6 +133,7 @@ def replay(
     request_id: RequestId = None,
     html: Html = None,
     otlp: Otlp = None,
+    prometheus: Prometheus = None,
     as_json: Json = False,
 ) -> None:
     """Analyse a recorded capture, offline: statistics and verdicts, or the tree of one request.
@@ -109,13 +141,14 @@ def replay(
     Example: drover trace replay capture.jsonl.gz --request-id req-c5ba1d21-6f7a-43fc-84cf-32779c1ac02e
     """
     from cli.text import output
-    from cli.traces.deliver import check, deliver
+    from cli.traces.deliver import check, deliver, write_metrics
     from cli.traces.read import read
     from cli.traces.show import show_report, show_tree
     from functions.rpc_trace.tree import tree_document
 
-    check(request_id, html, otlp)
+    check(request_id, html, otlp, prometheus)
     analysis, document = read(file, request_id)
+    write_metrics(document, "", prometheus)
     if analysis.trace is not None:
         document["request"] = tree_document(analysis.trace)
         deliver(document["request"], html, otlp)

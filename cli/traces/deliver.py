@@ -1,4 +1,4 @@
-"""Where the tree of a request goes besides the terminal: a page, and a collector of traces."""
+"""Where a trace goes besides the terminal: a web page, a collector of traces, a file of metrics."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from cli.text import count
 from shared.errors import Rejected
 
 
-def check(request_id: str | None, html: Path | None, otlp: str | None) -> None:
+def check(request_id: str | None, html: Path | None, otlp: str | None, prometheus: Path | None) -> None:
     """Raise Rejected if something is wanted that there will not be, before anything is captured or read."""
     if (html or otlp) and not request_id:
         raise Rejected("--html and --otlp show one request: say which, with --request-id")
-    if html and not html.parent.is_dir():
-        raise Rejected(f"--html: there is no directory {html.parent}")
+    for option, file in (("--html", html), ("--prometheus", prometheus)):
+        if file and not file.parent.is_dir():
+            raise Rejected(f"{option}: there is no directory {file.parent}")
 
 
 def deliver(request: Mapping[str, Any], html: Path | None, otlp: str | None) -> None:
@@ -30,3 +31,16 @@ def deliver(request: Mapping[str, Any], html: Path | None, otlp: str | None) -> 
         from functions.rpc_trace.spans import send_spans
 
         say(f"sent {count(send_spans(request, otlp), 'span')} to {otlp}")
+
+
+def write_metrics(report: Mapping[str, Any], cloud: str, file: Path | None) -> None:
+    """Write the metrics at once, so that a textfile collector never reads half of them."""
+    if file is None:
+        return
+    from functions.rpc_trace.measures import of_report
+    from shared.telemetry.families import exposition
+
+    whole = file.with_name(f".{file.name}.new")
+    whole.write_text(exposition(of_report(report, cloud)), encoding="utf-8")
+    whole.replace(file)
+    say(f"wrote {file}")

@@ -47,6 +47,17 @@ def show_report(console: Console, report: Document) -> None:
         _show_verdicts(console, report)
 
 
+def show_found(console: Console, found: Document) -> None:
+    """What a watch's full capture found."""
+    for sign in found["signs"]:
+        console.print(f"! {clean(sign)}", soft_wrap=True)
+    coverage = "unknown" if found["coverage"] is None else f"{found['coverage']:g} %"
+    console.print(f"So everything was captured for a while: {count(found['calls'], 'call')}, coverage {coverage}.")
+    for row in found["silent_servers"]:
+        console.print(f"! {clean(row['text'])}", soft_wrap=True)
+    _show_verdicts(console, found)
+
+
 def _show_verdicts(console: Console, report: Document) -> None:
     causes = ", ".join(f"{number} {name}" for name, number in report["causes"].items())
     console.print(f"Verdicts: {causes or 'none: every call went well'}")

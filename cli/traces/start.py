@@ -18,7 +18,7 @@ from cli.options import print_json
 from cli.progress import display
 from cli.run import hint, parts_of, stored, tell_if_known
 from cli.text import clean, count, output, side
-from cli.traces.deliver import deliver
+from cli.traces.deliver import deliver, write_metrics
 from cli.traces.show import show_report, show_tree
 from functions.rpc_trace.events import Mode
 from shared.settings import load
@@ -33,6 +33,7 @@ def start(
     url: str | None,
     html: Path | None,
     otlp: str | None,
+    prometheus: Path | None,
     *,
     no_wait: bool,
     as_json: bool,
@@ -40,9 +41,7 @@ def start(
     """Ask for a capture; show its price, or follow it to its end."""
     settings, parts = load(), parts_of(context)
     with opened(parts, settings, url) as backend:
-        name = (
-            _broker_name(cloud or settings.cloud) if backend.is_local else cloud_name(cloud, settings, is_local=False)
-        )
+        name = broker_name(cloud or settings.cloud) if backend.is_local else cloud_name(cloud, settings, is_local=False)
         now = parts.clock.now()
         if data["mode"] == Mode.FULL and not data["dry_run"]:
             price = ask(
@@ -59,12 +58,14 @@ def start(
             stored(backend, answer["operation"], as_json=as_json)
         else:
             document = _watch(backend, parts, answer["operation"])
+            if "report" in document["summary"]:
+                write_metrics(document["summary"]["report"], name, prometheus)
             if "request" in document["summary"]:
                 deliver(document["summary"]["request"], html, otlp)
             _show(document, as_json=as_json)
 
 
-def _broker_name(given: str | None) -> str:
+def broker_name(given: str | None) -> str:
     """The broker that is meant; a cloud without a clouds.yaml has one all the same."""
     from shared.rabbit import find_broker
 
@@ -85,7 +86,7 @@ def _watch(backend: Backend, parts: Parts, operation: str) -> dict[str, Any]:
         return follow(backend, [operation], bar, parts.clock, lambda found: bar.show(found[operation]))[operation]
     except Left:
         if backend.is_local:
-            return _end(backend, parts, operation)
+            return end(backend, parts, operation)
         say(f"The trace goes on at {backend.place}: drover ops watch {operation}")
         raise typer.Exit(exits.INTERRUPTED) from None
 
@@ -104,7 +105,7 @@ def _show(document: dict[str, Any], *, as_json: bool) -> None:
     raise typer.Exit(exits.code_of(document))
 
 
-def _end(backend: Backend, parts: Parts, operation: str) -> dict[str, Any]:
+def end(backend: Backend, parts: Parts, operation: str) -> dict[str, Any]:
     """Ctrl-C on a capture of this process: it ends now, with what it has seen, and the firehose is disarmed."""
     say("Ending the capture.")
     data = {"operation": operation, "reason": "Ctrl-C"}

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from functions.rpc_trace.call import Call, Cast
 from functions.rpc_trace.correlate import Correlator
 from functions.rpc_trace.coverage import Coverage
+from functions.rpc_trace.own import OWN_QUEUES
 from functions.rpc_trace.request import RequestTrace
 from functions.rpc_trace.sighting import Sighting
 from functions.rpc_trace.statistics import Statistics
@@ -27,9 +28,8 @@ class Analysis:
 
     def __init__(self, request_id: str | None = None, *, judging: bool = True) -> None:
         self.judging = judging
-        self._missed_until = 0.0
-        self.gap = 0.0
-        """Seconds in which nothing was seen."""
+        self.gaps: list[tuple[float, float]] = []
+        """Times, in order, from which to which nothing was seen, in seconds since 1970."""
         self.statistics = Statistics()
         self.coverage = Coverage()
         self.correlator = Correlator(self._call, self._cast)
@@ -43,14 +43,14 @@ class Analysis:
         self.connections: Mapping[str, str] = {}
         """What connections call themselves, where RabbitMQ was asked."""
         self.ignored = 0
-        """Events that came after `close_to_new`."""
+        """Events that came after `close_to_new`, and those of Drover's own queues."""
         self._closing = False
         self._until: float | None = None
         self._ended = True
 
     def take(self, seen: Sighting) -> None:
         """Take one event."""
-        if self._closing and not self.correlator.knows(seen.message):
+        if seen.queue in OWN_QUEUES or (self._closing and not self.correlator.knows(seen.message)):
             self.ignored += 1
             return
         self.statistics.see(seen)
@@ -79,23 +79,28 @@ class Analysis:
         self.correlator.end()
 
     @property
+    def gap(self) -> float:
+        """Seconds in which nothing was seen."""
+        return sum(end - begin for begin, end in self.gaps)
+
+    @property
     def percent_seen(self) -> float:
         """Coverage in percent."""
         percent = self.coverage.percent(self.statistics.events, self.dropped)
-        if not self.gap:
+        gap = self.gap
+        if not gap:
             return percent
-        whole = max(self.statistics.seconds, self.gap)
-        return round(percent * (whole - self.gap) / whole, 3)
+        whole = max(self.statistics.seconds, gap)
+        return round(percent * (whole - gap) / whole, 3)
 
     def missed_until(self, now: float) -> None:
         """Nobody read: from the last event that is known of until now everything was missed."""
-        if self.statistics.events:
-            self.gap += max(0.0, now - max(self.statistics.last, self._missed_until))
-            self._missed_until = now
+        begin = max(self.statistics.last, self.gaps[-1][1] if self.gaps else 0.0)
+        if self.statistics.events and now > begin:
+            self.gaps.append((begin, now))
 
     def _call(self, call: Call) -> None:
-        until = self.correlator.now if self._until is None else self._until
-        verdict = judge(call, until, ended=self._ended) if self.judging else None
+        verdict = judge(call, self._seen_until(call), ended=self._ended) if self.judging else None
         self.statistics.call(call, verdict)
         self.coverage.call(call, self.statistics.first or 0.0)
         if verdict is not None:
@@ -106,6 +111,11 @@ class Analysis:
             self.in_flight += 1
         if self.trace is not None:
             self.trace.call(call, verdict)
+
+    def _seen_until(self, call: Call) -> float:
+        """Up to when everything was seen that could have come of a call: what came in a gap after it is not known."""
+        until = self.correlator.now if self._until is None else self._until
+        return min([until, *(begin for begin, end in self.gaps if end > call.seen)])
 
     def _cast(self, cast: Cast) -> None:
         self.statistics.cast(cast)

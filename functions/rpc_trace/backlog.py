@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from functions.rpc_trace.message import name_of
-from shared.rabbit import QUEUE, Management
+from functions.rpc_trace.own import OWN_QUEUES
+from shared.rabbit import Management
 
 MOST_ROWS = 200
 
 
 def queues_of_interest(management: Management) -> dict[str, Any]:
     """`queues`: their number, their messages, and those that need a look, with `text` saying why, the longest first."""
-    rows = [row for row in management.queues() if row["name"] != QUEUE]
+    rows = [row for row in management.queues() if row["name"] not in OWN_QUEUES]
     found = [entry for row in rows if (entry := describe(row)) is not None]
     return {
         "queues": {

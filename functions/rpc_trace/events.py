@@ -48,6 +48,32 @@ class TraceRequested(EventData):
     dry_run: bool = Field(default=False, description="Answer with what it would cost, and capture nothing.")
 
 
+class TraceWatchRequested(EventData):
+    """Watch the RPC traffic from now on: each minute a short light capture, and a full one where timeouts are seen.
+
+    Where it is watched already nothing changes, so that a schedule may send this as often as it likes.
+    """
+
+    event_type: ClassVar[str] = "io.drover.trace-watch.requested"
+
+    cloud: str | None = Field(
+        default=None, description="Name of the broker in brokers.yaml; else all of them.", min_length=1, max_length=200
+    )
+    reason: str = Field(
+        default="continuous watch of RPC", description="Why; it goes on record.", min_length=1, max_length=200,
+        pattern=r"\S",
+    )  # fmt: skip
+    requester: str = Field(default="schedule", description="Who asks.", max_length=200)
+    every: float = Field(default=60.0, description="Seconds from one round to the next.", ge=10, le=3600)
+    seconds: float = Field(default=10.0, description="Of the light capture in each round.", ge=1, le=60)
+    full_seconds: float = Field(
+        default=30.0, description="Of the full capture where timeouts are seen; 0: never.", ge=0, le=MOST_SECONDS
+    )
+    full_again: float = Field(
+        default=1800.0, description="Seconds in which there is one full capture at most.", ge=300, le=86400
+    )
+
+
 class TracePlanned(EventData):
     """Answers a trace request with `dry_run`: whether it could begin, and what it would cost. Nothing was changed."""
 
@@ -123,8 +149,86 @@ class TraceCancelled(OperationFact):
     event_type: ClassVar[str] = "io.drover.trace.cancelled"
 
 
-REQUESTS: tuple[type[EventData], ...] = (TraceRequested,)
+class TraceWatchAccepted(OperationAccepted):
+    """A broker is watched from now on, or is already: then it answers with that watch."""
+
+    event_type: ClassVar[str] = "io.drover.trace-watch.accepted"
+
+
+class TraceWatchIdle(EventData):
+    """Answers the request to watch where no broker is configured: nothing is watched."""
+
+    event_type: ClassVar[str] = "io.drover.trace-watch.idle"
+    text: str = Field(description="What would have to be configured.")
+
+
+class TraceWatchFound(EventData):
+    """A watch saw signs of timeouts, and has captured everything for a while: what it found."""
+
+    event_type: ClassVar[str] = "io.drover.trace-watch.found"
+    operation: str = Field(description="Id of the watch.")
+    cloud: str = Field(description="Name of the broker.")
+    vhost: str = Field(description="The vhost.")
+    signs: list[str] = Field(description="Why everything was captured.")
+    coverage: float | None = Field(description="Percent of the messages that the capture has seen.")
+    calls: int = Field(description="Calls that it saw.")
+    causes: dict[str, int] = Field(description="Verdicts by their number.")
+    verdicts: list[dict[str, Any]] = Field(description="The first of them, as in a trace's report.")
+    silent_servers: list[dict[str, Any]] = Field(description="Servers that left calls without an answer.")
+
+
+class TraceWatchProgressed(OperationFact):
+    """Asks for the next slice of a watch; a hint, which may be lost."""
+
+    event_type: ClassVar[str] = "io.drover.trace-watch.progressed"
+
+
+class TraceWatchDue(OperationsDue):
+    """Sent by the keeper at a tick, so that this function may sleep in between; a hint, which may be lost."""
+
+    event_type: ClassVar[str] = "io.drover.trace-watch.due"
+
+
+class TraceWatchPaused(OperationFact):
+    """Somebody paused the watch: nothing is captured until it is resumed."""
+
+    event_type: ClassVar[str] = "io.drover.trace-watch.paused"
+
+
+class TraceWatchResumed(OperationFact):
+    """Somebody resumed the watch."""
+
+    event_type: ClassVar[str] = "io.drover.trace-watch.resumed"
+
+
+class TraceWatchHalted(OperationFact):
+    """The watch stopped itself and waits for a person; `note` says why."""
+
+    event_type: ClassVar[str] = "io.drover.trace-watch.halted"
+
+
+class TraceWatchCompleted(OperationFact):
+    """A watch has ended by itself; it has no reason to."""
+
+    event_type: ClassVar[str] = "io.drover.trace-watch.completed"
+
+
+class TraceWatchFailed(OperationFact):
+    """The broker can't be watched; `note` says why. The next request tries it again."""
+
+    event_type: ClassVar[str] = "io.drover.trace-watch.failed"
+
+
+class TraceWatchCancelled(OperationFact):
+    """Somebody ended the watch; the next request begins a new one."""
+
+    event_type: ClassVar[str] = "io.drover.trace-watch.cancelled"
+
+
+REQUESTS: tuple[type[EventData], ...] = (TraceRequested, TraceWatchRequested)
 FACTS: tuple[type[EventData], ...] = (
     TracePlanned, TraceAccepted, TraceStarted, TraceProgressed, TraceDue, TracePaused, TraceResumed, TraceHalted,
-    TraceCompleted, TraceFailed, TraceCancelled,
+    TraceCompleted, TraceFailed, TraceCancelled, TraceWatchAccepted, TraceWatchIdle, TraceWatchFound,
+    TraceWatchProgressed, TraceWatchDue, TraceWatchPaused, TraceWatchResumed, TraceWatchHalted, TraceWatchCompleted,
+    TraceWatchFailed, TraceWatchCancelled,
 )  # fmt: skip

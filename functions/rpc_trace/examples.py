@@ -27,6 +27,20 @@ def _trace(state: str, events: int = 0, note: str = "", **more: Any) -> dict[str
     return {**_OPERATION, "state": state, "note": note, "summary": summary}
 
 
+_WATCH = {
+    "operation": _ID, "kind": "trace-watch", "cloud": "paris", "target": "paris/", "requester": "schedule",
+    "reason": "continuous watch of RPC",
+}  # fmt: skip
+_SIGNS = ["7 calls went to compute.cmp07, and there is no such queue"]
+
+
+def _watch(state: str, note: str = "") -> dict[str, Any]:
+    totals = {"rounds": 60, "watched": 600.0, "timeouts": 0, "signs": 1, "full": 1, "causes": {"no_route": 7},
+              "methods": {"nova|compute|build_and_run_instance": [0, 118]}}  # fmt: skip
+    last = {"at": "2026-11-21T08:00:00+00:00", "seconds": 10.0, "calls": 530, "casts": 12, "signs": _SIGNS}
+    return {**_WATCH, "state": state, "note": note, "summary": {"totals": totals, "rounds": [last]}}
+
+
 EXAMPLES: dict[str, dict[str, Any]] = {
     "io.drover.trace.requested": {**_ASKED, "mode": "full", "seconds": 30.0, "request_id": _REQUEST_ID},
     "io.drover.trace.planned": {
@@ -44,4 +58,19 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "io.drover.trace.completed": _trace("succeeded", 2120, report=_REPORT),
     "io.drover.trace.failed": _trace("failed", 0, "RabbitMQ refuses 'drover' (401)"),
     "io.drover.trace.cancelled": _trace("cancelled", 1204, report=_REPORT),
+    "io.drover.trace-watch.requested": {},
+    "io.drover.trace-watch.accepted": _watch("planned"),
+    "io.drover.trace-watch.idle": {"text": "no broker is configured: set DROVER_RABBIT_URL, or write brokers.yaml"},
+    "io.drover.trace-watch.found": {
+        "operation": _ID, "cloud": "paris", "vhost": "/", "signs": _SIGNS, "coverage": 100.0, "calls": 1602,
+        "causes": {"no_route": 7}, "verdicts": _REPORT["verdicts"], "silent_servers": _REPORT["silent_servers"],
+    },
+    "io.drover.trace-watch.progressed": _watch("running"),
+    "io.drover.trace-watch.due": {"kind": "trace-watch"},
+    "io.drover.trace-watch.paused": _watch("paused"),
+    "io.drover.trace-watch.resumed": _watch("running"),
+    "io.drover.trace-watch.halted": _watch("halted", "unexpected error 5 times in a row; see the log"),
+    "io.drover.trace-watch.completed": _watch("succeeded"),
+    "io.drover.trace-watch.failed": _watch("failed", "RabbitMQ has no vhost 'openstack'"),
+    "io.drover.trace-watch.cancelled": _watch("cancelled"),
 }  # fmt: skip

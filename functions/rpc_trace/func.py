@@ -1,4 +1,4 @@
-"""The door of `rpc_trace`: captures of RPC traffic."""
+"""The door of `rpc_trace`: captures of RPC traffic, and the watch over it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 def kinds() -> Sequence[Kind]:
     """The kinds of operations that this function runs."""
     from functions.rpc_trace.trace import Trace
+    from functions.rpc_trace.watch import TraceWatch
 
-    return [Trace()]
+    return [Trace(), TraceWatch()]
 
 
 door = Door("rpc_trace", kinds)

@@ -28,10 +28,15 @@ ROUND = 1.0
 
 
 class LightCapture:
-    """A queue on every topic exchange and every fanout exchange of RPC."""
+    """A queue on every topic exchange and every fanout exchange of RPC.
 
-    def __init__(self, broker: Broker) -> None:
+    Args:
+        queue: its name; a capture with another queue may go on beside it.
+    """
+
+    def __init__(self, broker: Broker, queue: str = QUEUE) -> None:
         self._broker = broker
+        self._queue = queue
         self._management = Management(broker)
 
     def open(self) -> None:
@@ -44,15 +49,15 @@ class LightCapture:
             raise Permanent(f"nothing was captured: {why}")
         rows = [row for row in self._management.exchanges() if _carries_requests(row)][:MOST_EXCHANGES]
         bindings = [(row["name"], "#" if row["type"] == "topic" else "") for row in rows]
-        make_queue(self._broker, bindings)
+        make_queue(self._broker, bindings, self._queue)
 
     def refusal(self) -> str:
         """Why it must not begin; empty if it may."""
-        return f"another capture reads {QUEUE}: wait until it has ended" if self.is_open() else ""
+        return f"another capture reads {self._queue}: wait until it has ended" if self.is_open() else ""
 
     def is_open(self) -> bool:
         """Whether the queue is still there."""
-        return self._management.queue(QUEUE) is not None
+        return self._management.queue(self._queue) is not None
 
     def read(self, take: Take, seconds: float) -> str:
         """Hand over every request as if the firehose had shown its publishing."""
@@ -61,7 +66,7 @@ class LightCapture:
         try:
             channel = connection.channel()
             channel.basic_qos(prefetch_count=1_000)
-            for method, properties, body in channel.consume(QUEUE, exclusive=True, inactivity_timeout=ROUND):
+            for method, properties, body in channel.consume(self._queue, exclusive=True, inactivity_timeout=ROUND):
                 if method is not None:
                     take(time.time(), f"publish.{method.exchange}", _headers(method, properties), body)
                     channel.basic_ack(method.delivery_tag)
@@ -77,7 +82,7 @@ class LightCapture:
 
     def close(self, take: Take, taken: int) -> Ended:
         """Remove the queue."""
-        self._management.delete_queue(QUEUE)
+        self._management.delete_queue(self._queue)
         return Ended(time.time(), 0)
 
     def connections(self) -> dict[str, str]:

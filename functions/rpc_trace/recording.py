@@ -11,6 +11,7 @@ from typing import IO, Any, cast
 
 import msgspec
 
+from functions.rpc_trace.own import OWN_QUEUES
 from functions.rpc_trace.sighting import Headers, Properties, Sighting, sighting
 from shared.errors import Rejected
 
@@ -145,7 +146,7 @@ def headers_of(found: dict[str, Any]) -> Headers:
     return Headers(
         exchange_name=_text(found.get("exchange_name")),
         routing_keys=_texts(found.get("routing_keys")),
-        routed_queues=None if routed is None else _texts(routed),
+        routed_queues=None if routed is None else tuple(name for name in _texts(routed) if name not in OWN_QUEUES),
         redelivered=int(redelivered) if isinstance(redelivered, (bool, int)) else 0,
         connection=_text(found.get("connection")),
         properties=Properties(

@@ -37,7 +37,7 @@ def dump(analysis: Analysis) -> Document:
         "verdicts": [_verdict(verdict) for verdict in analysis.verdicts],
         "in_flight": analysis.in_flight,
         "judging": analysis.judging,
-        "gap": analysis.gap,
+        "gaps": analysis.gaps,
         "now": correlator.now,
         "evicted": correlator.evicted + max(0, len(calls) + len(casts) - MOST_OPEN),
         "strangers": correlator.strangers,
@@ -56,7 +56,7 @@ def load(saved: Document) -> Analysis:
     """The analysis as it was."""
     trace = saved["trace"]
     analysis = Analysis(trace["request_id"] if trace else None, judging=saved["judging"])
-    analysis.gap = saved["gap"]
+    analysis.gaps = [(begin, end) for begin, end in saved["gaps"]]
     statistics = analysis.statistics
     for name, value in saved["counts"].items():
         setattr(statistics, name, value)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from shared.events.event import Event
 
-TIME_EVENTS = frozenset({"io.drover.tick", "io.drover.cleanup.requested"})
+TIME_EVENTS = frozenset({"io.drover.tick", "io.drover.cleanup.requested", "io.drover.trace-watch.requested"})
 """What the tick key opens the door for: the events that a schedule sends."""
 
 READING = ("GET", "HEAD")

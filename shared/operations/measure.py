@@ -6,11 +6,17 @@ from sqlmodel import col, func, select
 
 from shared.letters.reads import waiting as letters_waiting
 from shared.store import Database, Operation, OutboxEvent
+from shared.telemetry.families import Family
 from shared.telemetry.metrics import Metrics
+
+MEASURES = "measures"
+"""Key of an operation's memo under which it keeps, as `Family.dump` makes them, what metrics shall say of it."""
 
 
 def measure(database: Database, metrics: Metrics) -> None:
     """Count the operations of all functions by their kinds and states, the events that wait, and the dead letters.
+
+    And show what operations that live have to tell of themselves.
 
     Of all functions, because most of them sleep most of the time, and the keeper, which has the tick, does not.
     """
@@ -20,4 +26,6 @@ def measure(database: Database, metrics: Metrics) -> None:
         waiting = session.exec(select(func.count()).select_from(OutboxEvent).where(col(OutboxEvent.sent_at).is_(None)))
         metrics.outbox_waiting(waiting.one())
         metrics.dead_letters_waiting(letters_waiting(session))
+        told = session.exec(select(col(Operation.memo)[MEASURES]).where(col(Operation.active_key).is_not(None))).all()
+    metrics.told(Family.load(saved) for families in told for saved in families or ())
     metrics.operations({(kind, str(state)): number for kind, state, number in states})

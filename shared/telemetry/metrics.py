@@ -6,9 +6,11 @@ event's type or a service's name, which come from outside, are counted as `other
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from shared.telemetry.families import Families, Family
 
 LABEL_LIMIT = 100
 """Distinct values of a label that comes from outside."""
@@ -36,6 +38,8 @@ class Metrics:
         self._outbox = Gauge("drover_outbox_waiting", text, registry=here)
         text = "Events that a broker could not deliver, and that nobody has had sent again."
         self._dead_letters = Gauge("drover_dead_letters_waiting", text, registry=here)
+        self._told = Families()
+        here.register(self._told)
 
     def event_received(self, type: str, result: str) -> None:
         """An event of a type was `accepted`, `duplicate`, `rejected`, put off (`later`) or a dead letter (`dead`)."""
@@ -66,6 +70,10 @@ class Metrics:
     def dead_letters_waiting(self, number: int) -> None:
         """So many dead letters wait for somebody to look at them."""
         self._dead_letters.set(number)
+
+    def told(self, families: Iterable[Family]) -> None:
+        """What living operations tell of themselves in numbers; what was told before is forgotten."""
+        self._told.put(families)
 
     def _bounded(self, label: str, value: str) -> str:
         seen = self._seen.setdefault(label, set())

@@ -18,9 +18,13 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from functions.rpc_trace.measures import of_queues, of_report, of_totals
+from functions.rpc_trace.report import report as document
 from shared.events import Tick
 from shared.store import OperationState
+from shared.telemetry.families import Family
 from shared.telemetry.metrics import Metrics
+from tests.support.firehose import BEGIN, CallStory, analysed, cast, failure
 
 ROOT = Path(__file__).parents[2]
 HERE = ROOT / "deploy/observability"
@@ -45,6 +49,18 @@ kustomize = next(([path, *rest] for path, *rest in ((shutil.which("kubectl"), "k
                  (shutil.which("kustomize"), "build")) if path), None)  # fmt: skip
 
 
+def watch() -> list[Family]:
+    """What a watch over RPC tells that has seen a call fail, and another one time out."""
+    failed = CallStory(1, failure=failure())
+    lost = CallStory(2, expiration=1.0)
+    report = document(analysed([*failed.events, lost.request, lost.request_delivered], BEGIN + 60))
+    totals = {"methods": {"nova|compute|ping": [2, 0]}, "causes": report["causes"]}
+    queues = {"queues": {"number": 1, "messages": 0, "of_interest": []}}
+    more = analysed(cast(3), BEGIN + 60)
+    return [*of_totals(totals, "paris"), *of_queues(queues, "paris"), *of_report(report, "paris"),
+            *of_report(document(more), "paris")]  # fmt: skip
+
+
 def registry() -> dict[str, tuple[str, set[str]]]:
     """Type and labels of each metric of Drover's, by the name that it is exposed with."""
     metrics = Metrics()
@@ -55,6 +71,7 @@ def registry() -> dict[str, tuple[str, set[str]]]:
     metrics.slice_erred("drain", "unexpected")
     metrics.outbox_waiting(0)
     metrics.dead_letters_waiting(0)
+    metrics.told(watch())
     known = {}
     for family in metrics.registry.collect():
         labels = {label for sample in family.samples for label in sample.labels}

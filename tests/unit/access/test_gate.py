@@ -149,11 +149,19 @@ TYPES = [
     "io.drover.drain.requested",
     "io.drover.operation.cancel.requested",
     "io.drover.drain.progressed",
+    "io.drover.trace-watch.requested",
 ]
 MAY = {
-    Role.TICK: {("POST", TYPES[0]), ("POST", TYPES[1])},
+    Role.TICK: {("POST", TYPES[0]), ("POST", TYPES[1]), ("POST", TYPES[5])},
     Role.READER: {("GET", ""), ("HEAD", "")},
-    Role.OPERATOR: {("GET", ""), ("HEAD", ""), ("POST", TYPES[1]), ("POST", TYPES[2]), ("POST", TYPES[3])},
+    Role.OPERATOR: {
+        ("GET", ""),
+        ("HEAD", ""),
+        ("POST", TYPES[1]),
+        ("POST", TYPES[2]),
+        ("POST", TYPES[3]),
+        ("POST", TYPES[5]),
+    },
     Role.DELIVERY: {("POST", type) for type in TYPES},
 }
 

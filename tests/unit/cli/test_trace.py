@@ -50,3 +50,21 @@ def test_a_replay_shows_what_was_seen(run: Run, tmp_path: Path) -> None:
     assert outcome.code == 0
     assert "1 call" in outcome.out
     assert "none: every call went well" in outcome.out
+
+
+def test_a_replay_writes_metrics(run: Run, tmp_path: Path) -> None:
+    """For a textfile collector: whole, in Prometheus' text format."""
+    file, metrics = tmp_path / "capture.jsonl", tmp_path / "drover.prom"
+    file.write_text("\n".join(event.line for event in CallStory(1).events))
+    assert run("trace", "replay", str(file), "--prometheus", str(metrics)).code == 0
+    lines = metrics.read_text().splitlines()
+    assert 'drover_rpc_calls{cloud="",method="ping",service="nova",topic="compute"} 1.0' in lines
+    assert 'drover_rpc_coverage_ratio{cloud=""} 1.0' in lines
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".new"] == []
+
+
+def test_metrics_need_a_directory(run: Run, tmp_path: Path) -> None:
+    """Said before anything is captured."""
+    outcome = run("trace", "start", "--mode", "full", "--prometheus", str(tmp_path / "no" / "drover.prom"))
+    assert outcome.code == 2
+    assert "--prometheus" in outcome.err

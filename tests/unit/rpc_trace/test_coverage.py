@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from functions.rpc_trace.coverage import Coverage
 from functions.rpc_trace.report import report
+from functions.rpc_trace.saved import dump, load
 from tests.support.firehose import BEGIN, CallStory, analysed, cast
 
 EARLY = [event for number in range(5) for event in CallStory(100 + number).events]
@@ -83,6 +86,24 @@ def test_the_same_time_is_missed_once() -> None:
     for moment in (10, 10, 12):
         analysis.missed_until(BEGIN + moment)
     assert analysis.gap == pytest.approx(12.0, abs=0.1)
+
+
+def test_what_came_of_a_call_while_nobody_looked_is_not_judged() -> None:
+    """Its reply may have come then; a call whose deadline was over before, and one that began after, are judged."""
+    lost = CallStory(1, expiration=2.0)
+    spanning, after = CallStory(2, BEGIN + 9, expiration=30.0), CallStory(3, BEGIN + 40, expiration=5.0)
+    analysis = analysed([], BEGIN)
+    for event in (lost.request, lost.request_delivered, spanning.request, spanning.request_delivered):
+        analysis.take(event.sighting)
+    analysis.missed_until(BEGIN + 30)
+    analysis = load(json.loads(json.dumps(dump(analysis))))
+    for event in (after.request, after.request_delivered):
+        analysis.take(event.sighting)
+    analysis.end(BEGIN + 300)
+    assert [(verdict.call.msg_id, verdict.certain) for verdict in analysis.verdicts] == [
+        (lost.msg_id, True), (after.msg_id, True)
+    ]  # fmt: skip
+    assert analysis.in_flight == 1
 
 
 def test_what_comes_after_the_end_of_the_time_is_no_loss() -> None:
