@@ -25,7 +25,9 @@ BY_HAND = "asked for on the command line"
 @app.command("list")
 def list_(
     context: typer.Context,
-    kind: Annotated[str | None, typer.Option(help="Only these: drain, undrain, trace, trace-watch, replay, cleanup.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="Only these: drain, undrain, trace, trace-watch, replay, cleanup.")
+    ] = None,
     state: Annotated[
         str | None,
         typer.Option(help="Only these: planned, running, paused, halted, succeeded, failed, cancelled."),

@@ -115,7 +115,7 @@ class TraceWatch:
         request = _request(wanted, Mode.LIGHT, wanted.seconds)
         try:
             captured = self._captures.advance(work, request, told=False, also=look)
-        except Permanent as error:  # a watch outlives a password that was wrong for an hour
+        except (Permanent, Rejected) as error:  # a watch outlives a password that was wrong for an hour
             self._give_up(work)
             raise Retry(str(error), after=AGAIN_SECONDS) from error
         if captured is None:
@@ -160,7 +160,8 @@ class TraceWatch:
         memo, request = work.memo, _request(wanted, Mode.FULL, wanted.full_seconds)
         try:
             captured = self._captures.advance(work, request, told=False)
-        except Permanent as error:  # somebody else captures, or the broker is short of memory: the watch goes on
+        except (Permanent, Rejected) as error:
+            # Somebody else captures, or the broker is short of memory: the watch goes on all the same.
             work.operation.note = str(error)
             self._give_up(work, Act("firehose not armed", work.operation.target, after={"note": str(error)}))
             return self._next(work, wanted)
@@ -177,8 +178,7 @@ class TraceWatch:
             verdicts=report["verdicts"][:TOLD_VERDICTS], silent_servers=report["silent_servers"][:TOLD_VERDICTS],
         )  # fmt: skip
         memo["found"] = found.model_dump(mode="json") | {"at": memo["full_at"], "note": captured.note}
-        memo["last"] = [family.dump() for family in of_report(report, work.operation.cloud)]
-        self._measure(work)
+        self._measure(work, full=[family.dump() for family in of_report(report, work.operation.cloud)])
         act = Act("end capture", work.operation.target, after={"events": report["events"], "note": captured.note})
         work.save(acts=[act], news=[News(found, work.operation.target)])
         return self._next(work, wanted)
@@ -190,15 +190,15 @@ class TraceWatch:
             work.memo.pop(key, None)
         work.save(acts=acts)
 
-    def _measure(self, work: Work) -> None:
+    def _measure(self, work: Work, **more: list[Any]) -> None:
         memo, cloud = work.memo, work.operation.cloud
         families = [*of_totals(memo["totals"], cloud), *of_queues(memo, cloud)]
-        memo[MEASURES] = [family.dump() for family in families] + memo.get("last", [])
+        memo[MEASURES] = {**memo.get(MEASURES, {}), "rounds": [family.dump() for family in families], **more}
 
 
 def _request(wanted: TraceWatchRequested, mode: Mode, seconds: float) -> TraceRequested:
     assert wanted.cloud is not None
-    return TraceRequested(cloud=wanted.cloud, reason=wanted.reason, mode=mode, seconds=seconds)
+    return TraceRequested(cloud=wanted.cloud, reason=wanted.reason, mode=mode, seconds=max(1.0, seconds))
 
 
 def _path(broker: Broker) -> str:

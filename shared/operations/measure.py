@@ -10,7 +10,8 @@ from shared.telemetry.families import Family
 from shared.telemetry.metrics import Metrics
 
 MEASURES = "measures"
-"""Key of an operation's memo under which it keeps, as `Family.dump` makes them, what metrics shall say of it."""
+"""Key of an operation's memo for what metrics shall say of it: lists of families as `Family.dump` makes them, each
+list by a name, so that one can be replaced without the others."""
 
 
 def measure(database: Database, metrics: Metrics) -> None:
@@ -27,5 +28,5 @@ def measure(database: Database, metrics: Metrics) -> None:
         metrics.outbox_waiting(waiting.one())
         metrics.dead_letters_waiting(letters_waiting(session))
         told = session.exec(select(col(Operation.memo)[MEASURES]).where(col(Operation.active_key).is_not(None))).all()
-    metrics.told(Family.load(saved) for families in told for saved in families or ())
+    metrics.told(Family.load(saved) for parts in told for part in (parts or {}).values() for saved in part)
     metrics.operations({(kind, str(state)): number for kind, state, number in states})

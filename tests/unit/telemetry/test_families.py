@@ -40,7 +40,7 @@ def operation(name: str, value: float, *, lives: bool = True) -> Operation:
     state = OperationState.RUNNING if lives else OperationState.SUCCEEDED
     return Operation(
         id=name, kind="x", cloud=name, target="t", active_key=name if lives else None, reason="r", requester="q",
-        state=state, created_at=datetime.now(UTC), memo={MEASURES: [family.dump()]},
+        state=state, created_at=datetime.now(UTC), memo={MEASURES: {"all": [family.dump()]}},
     )  # fmt: skip
 
 
