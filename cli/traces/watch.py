@@ -40,7 +40,6 @@ def watch(
             _guard(name)
             document = _rounds(backend, operation, as_json=as_json)
             if not exits.is_over(document):
-                say("Ending the watch.")
                 document = end(backend, parts, operation)
         else:
             document = backend.read(operation)
