@@ -49,7 +49,7 @@ def start(
             )
             say(f"The price: {clean(price['price'])}.")
             if backend.is_local:
-                _guard(name)
+                start_guard(name)
         answer = ask(backend, request("io.drover.trace.requested", {**data, "cloud": name}, now, name))
         if data["dry_run"]:
             _show_price(answer, as_json=as_json)
@@ -72,11 +72,15 @@ def broker_name(given: str | None) -> str:
     return find_broker(given).name
 
 
-def _guard(cloud: str) -> None:
-    """Nobody else would disarm the firehose if this process died."""
+def start_guard(cloud: str, pid: int | None = None) -> None:
+    """Nobody else would disarm the firehose if this process died.
+
+    Args:
+        pid: see `guard.start`.
+    """
     from shared.rabbit import find_broker, guard
 
-    guard.start(find_broker(cloud))
+    guard.start(find_broker(cloud), pid)
 
 
 def _watch(backend: Backend, parts: Parts, operation: str) -> dict[str, Any]:

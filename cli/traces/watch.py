@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,10 +14,10 @@ from cli.backend import Backend, ask, opened
 from cli.errors import say
 from cli.follow import Interrupt
 from cli.options import print_json
-from cli.run import parts_of
+from cli.run import parts_of, tell_if_known
 from cli.text import clean, output
 from cli.traces.show import show_found
-from cli.traces.start import broker_name, end
+from cli.traces.start import broker_name, end, start_guard
 from shared.settings import load
 
 WATCH = "io.drover.trace-watch.requested"
@@ -34,17 +35,18 @@ def watch(
         if "operation" not in answer:
             say(clean(answer["text"]))
             raise typer.Exit(exits.FAILED)
+        tell_if_known(answer, str(data["reason"]))
         operation = answer["operation"]
         if backend.is_local:
             assert name is not None
-            _guard(name)
+            start_guard(name, os.getpid())
             document = _rounds(backend, operation, as_json=as_json)
             if not exits.is_over(document):
                 document = end(backend, parts, operation)
         else:
             document = backend.read(operation)
             for each in document["summary"].get("rounds", ()):
-                _show(each, None, as_json=as_json)
+                _show_round(each, as_json=as_json)
             say(f"The watch goes on at {backend.place}: drover ops show {operation}")
         raise typer.Exit(exits.DONE if document["state"] != "failed" else exits.FAILED)
 
@@ -58,11 +60,10 @@ def _rounds(backend: Backend, operation: str, *, as_json: bool) -> dict[str, Any
             summary = document["summary"]
             found = summary.get("found")
             number = summary["totals"].get("rounds", 0)
-            news = summary.get("rounds", [])[-(number - shown) :] if number > shown else []
-            for each in news:
-                _show(each, None, as_json=as_json)
+            for each in summary.get("rounds", [])[-(number - shown) :] if number > shown else []:
+                _show_round(each, as_json=as_json)
             if found and found["at"] != found_at:
-                _show(None, found, as_json=as_json)
+                print_json({"found": found}) if as_json else show_found(output(), found)
             if document["note"] and document["note"] != note:
                 say(clean(document["note"]))
             shown, found_at, note = number, found["at"] if found else None, document["note"]
@@ -71,22 +72,11 @@ def _rounds(backend: Backend, operation: str, *, as_json: bool) -> dict[str, Any
             backend.advance([operation])
 
 
-def _show(each: Mapping[str, Any] | None, found: Mapping[str, Any] | None, *, as_json: bool) -> None:
+def _show_round(each: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
-        print_json({"round": each} if each else {"found": found})
-    elif each:
-        seconds = each["seconds"] or 1.0
-        rates = f"{each['calls'] / seconds:7.1f} calls/s {each['casts'] / seconds:7.1f} casts/s"
-        signs = f"   ! {'; '.join(each['signs'])}" if each["signs"] else ""
-        output().print(clean(f"{each['at'][:19]}Z {rates}{signs}"), soft_wrap=True)
-    elif found:
-        show_found(output(), found)
-
-
-def _guard(cloud: str) -> None:
-    """Nobody else would disarm the firehose if this process died."""
-    import os
-
-    from shared.rabbit import find_broker, guard
-
-    guard.start(find_broker(cloud), os.getpid())
+        print_json({"round": each})
+        return
+    seconds = each["seconds"] or 1.0
+    rates = f"{each['calls'] / seconds:7.1f} calls/s {each['casts'] / seconds:7.1f} casts/s"
+    signs = f"   ! {'; '.join(each['signs'])}" if each["signs"] else ""
+    output().print(clean(f"{each['at'][:19]}Z {rates}{signs}"), soft_wrap=True)

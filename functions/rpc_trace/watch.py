@@ -151,7 +151,7 @@ class TraceWatch:
         rounds = {"at": memo.get("round_at"), "seconds": watched, "calls": report["calls"], "casts": report["casts"],
                   "signs": list(seen)}  # fmt: skip
         memo["rounds"] = [*memo.get("rounds", []), rounds][-KEPT_ROUNDS:]
-        memo["queues"] = {name: report["queues"][name] for name in ("number", "messages", "of_interest")}
+        memo["queues"] = report["queues"]
         self._measure(work)
 
     # -- everything ---------------------------------------------------------------------------------------------
