@@ -1,8 +1,8 @@
 """The mark: what the cluster itself knows of a capture that has armed a vhost's firehose.
 
 It is a global parameter, which every node has. After the capture it stays as long as there are nodes that could not be
-disarmed, since they were down: RabbitMQ keeps the firehose armed over `rabbitmqctl stop_app` and a partition's pause
-(seen with 3.10), though not over a restart of the whole node.
+disarmed, since they were down: RabbitMQ keeps the firehose armed over `rabbitmqctl stop_app` (seen with 3.10; a
+partition's pause stops the application as well), though not over a restart of the whole node.
 """
 
 from __future__ import annotations
