@@ -168,7 +168,11 @@ def find_broker(name: str | None, environment: Mapping[str, str] | None = None) 
     path, places = _file(given)
     if path is None:
         tried = ", ".join(map(str, places))
-        raise Rejected(f"nothing says where RabbitMQ is: set DROVER_RABBIT_URL, or write {FILE}; looked for {tried}")
+        raise Rejected(
+            "nothing says where RabbitMQ is: set DROVER_RABBIT_URL to amqp(s)://USER:PASSWORD@HOST/VHOST and "
+            f"DROVER_RABBIT_MANAGEMENT to http(s)://HOST:15672, or write {FILE} with `brokers:`, and below it by the "
+            f"cloud's name `url` and `management`; looked for {tried}"
+        )
     entries = _validated(_File, _read(path), str(path)).brokers
     if name is None and len(entries) == 1:
         name = next(iter(entries))
