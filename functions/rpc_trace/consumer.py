@@ -20,7 +20,7 @@ from shared.errors import DroverError
 from shared.rabbit.failures import explained
 
 PREFETCH = 10_000
-"""Messages that the broker may have under way to us without an acknowledgement."""
+"""Messages that the broker may have under way to us without an acknowledgement, if nothing else is said."""
 ACK_EVERY = 1_000
 """Messages that one acknowledgement covers."""
 CHUNK = 256 * 1024
@@ -78,18 +78,22 @@ class QueueReader:
         nodes: the connection's parameters, of each node; the first that answers is taken.
         queue: its name; it exists.
         take: gets every message.
+        prefetch: messages that may be under way to us without an acknowledgement; 0 for any number.
 
     Attributes:
-        queue, take: as above.
+        queue, take, prefetch: as above.
         read: messages so far.
         read_at: when something was read last, in seconds since 1970; 0 if never.
         waiting: messages that were in the queue at the last look, beside those that are on their way to us.
     """
 
-    def __init__(self, nodes: Sequence[pika.connection.Parameters], queue: str, take: Take) -> None:
+    def __init__(
+        self, nodes: Sequence[pika.connection.Parameters], queue: str, take: Take, prefetch: int = PREFETCH
+    ) -> None:
         self._nodes = list(nodes)
         self.queue = queue
         self.take = take
+        self.prefetch = prefetch
         self.read = 0
         self.read_at = 0.0
         self.waiting = 0
@@ -177,7 +181,7 @@ class _Reading:
     def _channel_opened(self, channel: Channel) -> None:
         self._channel = channel
         channel.add_on_close_callback(self._channel_closed)
-        channel.basic_qos(prefetch_count=PREFETCH, callback=lambda _frame: self._consume(channel))
+        channel.basic_qos(prefetch_count=self._reader.prefetch, callback=lambda _frame: self._consume(channel))
 
     def _consume(self, channel: Channel) -> None:
         self._connection.read_past(Frames(channel.channel_number, self._deliver, self._connection.to_pika))
