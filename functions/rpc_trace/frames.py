@@ -1,8 +1,8 @@
 """Deliveries read off AMQP frames without pika's objects, which cost more than all that is done with them.
 
 A delivery is three frames or more (AMQP 0-9-1, 2.3.5 and 4.2): `basic.deliver`, a content header with the properties,
-and the body in pieces. The table of headers that the firehose writes is the same, byte for byte, for all messages of
-one connection to one queue: it is decoded by pika once and then found by its bytes.
+and the body in pieces. The routing key and the headers that the firehose writes are the same, byte for byte, for all
+messages of one connection to one queue: they are decoded once, the table by pika, and then found by their bytes.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ DELIVER = b"\x00\x3c\x00\x3c"
 """Class and method of basic.deliver."""
 LARGEST_FRAME = 131_072
 """Bytes; pika agrees to no more with the broker."""
-MOST_TABLES = 20_000
-"""Decoded tables that are kept; then all are forgotten, since what is still in use comes again at once."""
+TOO_SHORT = "found a frame that ends before its content does: this is not AMQP"
+MOST_KNOWN = 20_000
+"""Routing keys and headers that are kept; then all are forgotten, since what is still in use comes again at once."""
+NO_HEADERS = Headers()
 HAS_TYPE, HAS_ENCODING, HAS_HEADERS = 1 << 15, 1 << 14, 1 << 13
 """Bits of the content header that say which properties follow; the table comes after these two."""
 
@@ -35,7 +37,7 @@ UNREADABLE = (InvalidFieldTypeException, UnsupportedAMQPFieldException, StructEr
 
 _frame = Struct(">BHI")
 _long_long = Struct(">Q")
-_content = Struct(">QH")
+_short = Struct(">H")
 
 Deliver = Callable[[int, str, Headers, bytes], None]
 """Delivery tag, routing key, headers, body."""
@@ -61,12 +63,14 @@ class Frames:
         self._rest = b""
         self._tag = 0
         self._key = ""
-        self._headers = Headers()
+        self._headers = NO_HEADERS
         self._expected = NOTHING
         """Bytes of the body that are still to come; `NOTHING`: no delivery is under way."""
         self._pieces: list[bytes] = []
-        self._tables: dict[bytes, Headers] = {}
-        self._keys: dict[bytes, str] = {}
+        self._known_headers: dict[bytes, Headers] = {}
+        """By the properties of a message, as they are encoded."""
+        self._known_keys: dict[bytes, str] = {}
+        """By what follows the delivery tag in basic.deliver, as it is encoded."""
 
     def feed(self, data: bytes) -> None:
         """Take what was read from the socket.
@@ -93,60 +97,44 @@ class Frames:
             elif kind == BODY and self._expected > 0:
                 self._body(data[begin:end])
             elif kind == HEADER and self._expected == HEADER_NEXT:
-                self._header(data[begin:end])
-            elif kind == METHOD and data[begin : begin + 4] == DELIVER:
-                self._begin(data[begin + 4 : end])
+                self._header(data, begin, end)
+            elif kind == METHOD and data.startswith(DELIVER, begin, end):
+                self._begin(data, begin + 4, end)
             else:
                 self._other(data[at : end + 1])
             at = end + 1
         self._rest = data[at:]
 
-    def _begin(self, method: bytes) -> None:
+    def _begin(self, data: bytes, at: int, end: int) -> None:
         """basic.deliver: consumer tag, delivery tag, redelivered, exchange, routing key."""
-        try:
-            at = 1 + method[0]
-            self._tag = _long_long.unpack_from(method, at)[0]
-            at += 9
-            at += 1 + method[at]
-            key = method[at + 1 : at + 1 + method[at]]
-        except (IndexError, StructError) as error:
-            raise NotAmqp(f"found a basic.deliver of {len(method)} bytes that ends too early") from error
-        text = self._keys.get(key)
-        if text is None:
-            if len(self._keys) >= MOST_TABLES:
-                self._keys.clear()
-            text = self._keys[key] = key.decode(errors="replace")
-        self._key = text
+        tag_at = at + 1 + data[at]
+        encoded = data[tag_at + 8 : end]
+        if not encoded:
+            raise NotAmqp(TOO_SHORT)
+        key = self._known_keys.get(encoded)
+        if key is None:
+            if len(self._known_keys) >= MOST_KNOWN:
+                self._known_keys.clear()
+            key = self._known_keys[encoded] = read_key(encoded)
+        self._tag = _long_long.unpack_from(data, tag_at)[0]
+        self._key = key
         self._expected = HEADER_NEXT
         self._pieces = []
 
-    def _header(self, content: bytes) -> None:
+    def _header(self, data: bytes, begin: int, end: int) -> None:
         """The content header: class, weight, size of the body, which properties there are, and these."""
-        try:
-            size, flags = _content.unpack_from(content, 4)
-            at = 14
-            if flags & HAS_TYPE:
-                at += 1 + content[at]
-            if flags & HAS_ENCODING:
-                at += 1 + content[at]
-        except (IndexError, StructError) as error:
-            raise NotAmqp(f"found a content header of {len(content)} bytes that ends too early") from error
-        self._headers = Headers()
-        if flags & HAS_HEADERS:
-            length = int.from_bytes(content[at : at + 4], "big")
-            self._headers = self._table(content[at : at + 4 + length])
-        if size:
-            self._expected = size
-        else:
+        encoded = data[begin + 12 : end]
+        if not encoded:
+            raise NotAmqp(TOO_SHORT)
+        headers = self._known_headers.get(encoded)
+        if headers is None:
+            if len(self._known_headers) >= MOST_KNOWN:
+                self._known_headers.clear()
+            headers = self._known_headers[encoded] = read_properties(encoded)
+        self._headers = headers
+        self._expected = _long_long.unpack_from(data, begin + 4)[0]
+        if not self._expected:
             self._finish(b"")
-
-    def _table(self, table: bytes) -> Headers:
-        found = self._tables.get(table)
-        if found is None:
-            if len(self._tables) >= MOST_TABLES:
-                self._tables.clear()
-            found = self._tables[table] = read_table(table)
-        return found
 
     def _body(self, piece: bytes) -> None:
         if len(piece) == self._expected and not self._pieces:
@@ -164,10 +152,44 @@ class Frames:
         self._deliver(self._tag, self._key, self._headers, body)
 
 
+def read_key(encoded: bytes) -> str:
+    """The routing key of what follows the delivery tag in basic.deliver: redelivered, exchange, routing key.
+
+    Raises:
+        NotAmqp: it ends too early.
+    """
+    try:
+        at = 2 + encoded[1]
+        end = at + 1 + encoded[at]
+    except IndexError:
+        end = len(encoded) + 1
+    if end > len(encoded):
+        raise NotAmqp(TOO_SHORT)
+    return encoded[at + 1 : end].decode(errors="replace")
+
+
+def read_properties(encoded: bytes) -> Headers:
+    """The firehose's headers among a message's properties: which there are, then each; empty if they can't be read.
+
+    Raises:
+        NotAmqp: it ends too early.
+    """
+    try:
+        (flags,) = _short.unpack_from(encoded)
+        at = 2
+        if flags & HAS_TYPE:
+            at += 1 + encoded[at]
+        if flags & HAS_ENCODING:
+            at += 1 + encoded[at]
+    except (IndexError, StructError) as error:
+        raise NotAmqp(TOO_SHORT) from error
+    return read_table(encoded[at:]) if flags & HAS_HEADERS else NO_HEADERS
+
+
 def read_table(table: bytes) -> Headers:
     """The firehose's headers of an encoded field table, with its length before it; empty if it can't be read."""
     try:
         found: dict[str, Any] = decode_table(table, 0)[0]
     except UNREADABLE:
-        return Headers()
+        return NO_HEADERS
     return headers_of(found)

@@ -164,13 +164,13 @@ def test_messages_without_headers_and_without_a_body() -> None:
 
 def test_tables_and_keys_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that puts a number into each header does not fill the memory."""
-    monkeypatch.setattr("functions.rpc_trace.frames.MOST_TABLES", 10)
+    monkeypatch.setattr("functions.rpc_trace.frames.MOST_KNOWN", 10)
     read = Read()
     for number in range(100):
         read.feed(wire(number, f"k{number}", {"connection": str(number)}, b""))
     assert [headers.connection for _, _, headers, _ in read.deliveries] == [str(number) for number in range(100)]
-    assert len(read.frames._tables) <= 10
-    assert len(read.frames._keys) <= 10
+    assert len(read.frames._known_headers) <= 10
+    assert len(read.frames._known_keys) <= 10
 
 
 @settings(max_examples=300)
