@@ -33,6 +33,8 @@ SECRETS = {
     "tick": "a-tick-key-of-the-tests-0123456789",
     "metrics": "a-metrics-token-of-the-tests-0123456789",
 }
+BROKERS = "drover-brokers"
+"""The Secret that the manifests mount if there is one."""
 SERVICES = {"compute": ("nova", "/v2.1"), "placement": ("placement", ""), "network": ("neutron", "")}
 """What Drover uses of a cloud, with the lab's name for it and the path of its endpoint."""
 KUSTOMIZATION = """\
@@ -122,6 +124,23 @@ class World:
             }
         )
         self.cluster.ready("trigger/witness")
+
+    def know_brokers(self, brokers: str, lab: Lab) -> None:
+        """Give the functions a brokers.yaml with the lab's RabbitMQ."""
+        for name in ("rabbitmq", "rabbitmq-management"):
+            self.relay.open(lab.port(name))
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": BROKERS}}
+        self.cluster.apply(secret | {"stringData": {"brokers.yaml": self._outside(brokers)}})
+        self._restart()
+
+    def forget_brokers(self) -> None:
+        """Take it from them again."""
+        self.cluster.kubectl("delete", "secret", BROKERS)
+        self._restart()
+
+    def _restart(self) -> None:
+        """Pods that run get a new Secret within a minute or two, those that start have it."""
+        self.cluster.kubectl("delete", "pods", "-l", "serving.knative.dev/service in (keeper, rpc-trace)")
 
     def _write_secrets(self, lab: Lab) -> None:
         """What the manifests only refer to. kustomize's generator wraps long values, and the API server does not."""
