@@ -1,8 +1,8 @@
 """A reader whose broker is ahead of it: what a queue holds is sent to it at once, when all of it is there.
 
 On a machine with few cores RabbitMQ delivers more slowly than a fast reader reads, so that by the clock every such
-reader is as fast as the broker. Between the two, `Ahead` keeps what the broker sends until nothing more comes, and then
-gives it to the reader as fast as that takes it: the same bytes, from the same queue.
+reader is as fast as the broker. Between the two, a process keeps what the broker sends until nothing more comes, and
+then gives it to the reader as fast as that takes it: the same bytes, from the same queue.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from struct import Struct
 from struct import error as StructError  # noqa: N812
-from typing import Any
+from typing import Any, TypeVar
 
 from pika.data import decode_table
 from pika.exceptions import InvalidFieldTypeException, UnsupportedAMQPFieldException
@@ -39,12 +39,26 @@ _frame = Struct(">BHI")
 _long_long = Struct(">Q")
 _short = Struct(">H")
 
+Read = TypeVar("Read")
 Deliver = Callable[[int, str, Headers, bytes], None]
 """Delivery tag, routing key, headers, body."""
 
 
 class NotAmqp(ValueError):
     """What was read is no AMQP."""
+
+
+class _Known(dict[bytes, Read]):
+    """What was read of some bytes, by these; a look-up reads what is not known. functools' cache costs more."""
+
+    def __init__(self, read: Callable[[bytes], Read]) -> None:
+        self._read = read
+
+    def __missing__(self, encoded: bytes) -> Read:
+        if len(self) >= MOST_KNOWN:
+            self.clear()
+        found = self[encoded] = self._read(encoded)
+        return found
 
 
 class Frames:
@@ -67,10 +81,8 @@ class Frames:
         self._expected = NOTHING
         """Bytes of the body that are still to come; `NOTHING`: no delivery is under way."""
         self._pieces: list[bytes] = []
-        self._known_headers: dict[bytes, Headers] = {}
-        """By the properties of a message, as they are encoded."""
-        self._known_keys: dict[bytes, str] = {}
-        """By what follows the delivery tag in basic.deliver, as it is encoded."""
+        self._keys = _Known(read_key)
+        self._properties = _Known(read_properties)
 
     def feed(self, data: bytes) -> None:
         """Take what was read from the socket.
@@ -111,13 +123,8 @@ class Frames:
         encoded = data[tag_at + 8 : end]
         if not encoded:
             raise NotAmqp(TOO_SHORT)
-        key = self._known_keys.get(encoded)
-        if key is None:
-            if len(self._known_keys) >= MOST_KNOWN:
-                self._known_keys.clear()
-            key = self._known_keys[encoded] = read_key(encoded)
+        self._key = self._keys[encoded]
         self._tag = _long_long.unpack_from(data, tag_at)[0]
-        self._key = key
         self._expected = HEADER_NEXT
         self._pieces = []
 
@@ -126,12 +133,7 @@ class Frames:
         encoded = data[begin + 12 : end]
         if not encoded:
             raise NotAmqp(TOO_SHORT)
-        headers = self._known_headers.get(encoded)
-        if headers is None:
-            if len(self._known_headers) >= MOST_KNOWN:
-                self._known_headers.clear()
-            headers = self._known_headers[encoded] = read_properties(encoded)
-        self._headers = headers
+        self._headers = self._properties[encoded]
         self._expected = _long_long.unpack_from(data, begin + 4)[0]
         if not self._expected:
             self._finish(b"")

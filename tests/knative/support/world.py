@@ -139,7 +139,7 @@ class World:
         self._restart()
 
     def _restart(self) -> None:
-        """Pods that run get a new Secret within a minute or two, those that start have it."""
+        """Have new pods of those that mount it: one that runs gets another Secret only after a minute or two."""
         self.cluster.kubectl("delete", "pods", "-l", "serving.knative.dev/service in (keeper, rpc-trace)")
 
     def _write_secrets(self, lab: Lab) -> None:

@@ -169,8 +169,8 @@ def test_tables_and_keys_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPat
     for number in range(100):
         read.feed(wire(number, f"k{number}", {"connection": str(number)}, b""))
     assert [headers.connection for _, _, headers, _ in read.deliveries] == [str(number) for number in range(100)]
-    assert len(read.frames._known_headers) <= 10
-    assert len(read.frames._known_keys) <= 10
+    assert len(read.frames._properties) <= 10
+    assert len(read.frames._keys) <= 10
 
 
 @settings(max_examples=300)
